@@ -1,0 +1,3 @@
+module millrace.dev/events
+
+go 1.26

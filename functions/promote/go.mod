@@ -1,0 +1,10 @@
+module millrace.dev/functions/promote
+
+go 1.26
+
+replace (
+	millrace.dev/config => ../../config
+	millrace.dev/events => ../../events
+	millrace.dev/shared => ../../shared
+	millrace.dev/triggers => ../../triggers
+)

@@ -1,0 +1,3 @@
+module millrace.dev/shared/onnx
+
+go 1.26

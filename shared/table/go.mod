@@ -1,0 +1,3 @@
+module millrace.dev/shared/table
+
+go 1.26
