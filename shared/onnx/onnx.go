@@ -1,0 +1,122 @@
+// Package onnx loads and runs models with ONNX Runtime.
+//
+// A model file is judged twice. Open refuses what is no ONNX model, and what would read files outside its folder.
+// Check compares the model's inputs and outputs with what the pipeline file promises (the Contract), reports every
+// mismatch at once, in words, and settles how columns reach tensors. After that Score answers batches of rows, from
+// any number of goroutines; its tensors are made once and used again.
+//
+// The library itself (libonnxruntime) is found and loaded when the first model is opened, once a process: see Init.
+package onnx
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrClosed is what a Model answers after Close.
+	ErrClosed = errors.New("the model is closed")
+	// ErrUnchecked is what Score answers before a Check has passed: the contract says which column is which.
+	ErrUnchecked = errors.New("the model was not checked against a contract yet")
+)
+
+// Type is the type of a column, in the words of the pipeline file.
+type Type string
+
+// The types a feature can have.
+const (
+	String    Type = "string"
+	Int       Type = "int"
+	Float     Type = "float"
+	Bool      Type = "bool"
+	Timestamp Type = "timestamp"
+)
+
+// The tasks a model can have, in the words of the pipeline file.
+const (
+	BinaryClassification     = "binary_classification"
+	MulticlassClassification = "multiclass_classification"
+	Regression               = "regression"
+)
+
+// Feature is a column a model reads.
+type Feature struct {
+	Name   string
+	Type   Type
+	Values []string // what a string column may hold, if that is known; only Probe looks at it, to make up rows
+}
+
+// Contract is what the pipeline file promises about its model.
+type Contract struct {
+	Task     string
+	Features []Feature // in the order a float matrix has its columns
+	Classes  []string  // in the order of the columns of `probabilities`; empty for a regression
+}
+
+// Tensor describes an input or an output, in the words of the Open Inference Protocol.
+type Tensor struct {
+	Name     string
+	Datatype string  // FP32, FP64, INT64, BOOL, BYTES, ...; for what is no tensor, what it is ("sequence of maps")
+	Shape    []int64 // -1: variable; nil: the model does not say
+}
+
+// Signature is what goes into a model and what comes out.
+type Signature struct {
+	Inputs  []Tensor
+	Outputs []Tensor
+	// Matrix says that the model takes all features as one float matrix. Known after Check.
+	Matrix bool
+	// ScoreOutput is the output with the probabilities or the predictions, LabelOutput the one with the predicted
+	// classes, "" if there is none. Known after Check.
+	ScoreOutput string
+	LabelOutput string
+}
+
+// Column is one feature of a batch. Exactly one of the value slices is used, by the feature's type
+// (a timestamp is an int: microseconds since 1970), and it has as many values as the batch has rows.
+type Column struct {
+	Name    string
+	Strings []string
+	Ints    []int64
+	Floats  []float64
+	Bools   []bool
+	Nulls   []bool // nil: nothing is missing; else a flag for each row, and the value of a missing row is ignored
+}
+
+// Batch is rows to score, by column. Score finds columns by name, fastest in the order of the features.
+// Columns that are no feature are ignored.
+type Batch struct {
+	Rows    int
+	Columns []Column
+}
+
+// Scores receives what a model answers. Score overwrites it and uses its memory again, so a Scores kept between calls
+// costs no allocation.
+type Scores struct {
+	Rows   int
+	Width  int       // values in a row: the number of classes, 1 for a regression
+	Values []float64 // row by row; exact also for FP32 outputs (Signature tells which it was)
+	Labels []string  // the class of each row as the model names it; nil unless Options.Labels and the model has such an output
+}
+
+// Row returns the values of row i.
+func (s *Scores) Row(i int) []float64 { return s.Values[i*s.Width : (i+1)*s.Width] }
+
+// Options say how a model is run.
+type Options struct {
+	// Threads is how many threads one call of Score may use; 0 means 1, which is best for small batches and for many
+	// callers at once.
+	Threads int
+	// Labels asks for the label output too.
+	Labels bool
+}
+
+func (o Options) threads() (int, error) {
+	switch {
+	case o.Threads < 0 || o.Threads > 1024:
+		return 0, fmt.Errorf("threads is %d, allowed are 0 (meaning 1) to 1024", o.Threads)
+	case o.Threads == 0:
+		return 1, nil
+	}
+	return o.Threads, nil
+}
