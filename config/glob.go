@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// bucketSchemes are the schemes by which a glob names a bucket that is not
+// the gateway's own.
+var bucketSchemes = []string{"s3://", "gs://", "azblob://"}
+
+// splitGlob takes a glob apart into the bucket it names, empty for the
+// gateway's own, and the pattern of the key.
+func splitGlob(glob string) (bucket, pattern string) {
+	for _, scheme := range bucketSchemes {
+		if rest, ok := strings.CutPrefix(glob, scheme); ok {
+			bucket, pattern, _ = strings.Cut(rest, "/")
+			return bucket, pattern
+		}
+	}
+	return "", glob
+}
+
+// checkGlob tells what is wrong with a glob.
+func checkGlob(glob string) error {
+	bucket, pattern := splitGlob(glob)
+	switch {
+	case glob == "":
+		return fmt.Errorf("is empty")
+	case len(glob) > 1024:
+		return fmt.Errorf("is longer than 1024 bytes")
+	case strings.Contains(pattern, "://"):
+		return fmt.Errorf("%q names a bucket by an unknown scheme; known: %s", glob, strings.Join(bucketSchemes, ", "))
+	case pattern == "":
+		return fmt.Errorf("%q names a bucket and no key", glob)
+	case pattern != glob && (bucket == "" || strings.ContainsAny(bucket, "*?")):
+		return fmt.Errorf("%q must name one bucket", glob)
+	case strings.HasPrefix(pattern, "/"):
+		return fmt.Errorf("%q begins with a slash; object keys do not", glob)
+	case strings.ContainsAny(pattern, "\\\x00\r\n"):
+		return fmt.Errorf("%q has a character that no object key may have", glob)
+	case path.Clean(pattern) != strings.TrimSuffix(pattern, "/"):
+		return fmt.Errorf("%q has an empty, . or .. part", glob)
+	case strings.HasPrefix(pattern, "../") || pattern == ".." || pattern == ".":
+		return fmt.Errorf("%q leaves its folder", glob)
+	}
+	return nil
+}
+
+func wants(globs []string, bucket, key string) bool {
+	for _, glob := range globs {
+		if b, pattern := splitGlob(glob); b == bucket && matchGlob(pattern, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchGlob reports whether the whole key matches the pattern: ? is one
+// character but a slash, * any run of them, ** any run with slashes, and **/
+// any folders or none. The time is at most the product of the two lengths.
+func matchGlob(pattern, key string) bool {
+	// reach[i] tells whether the pattern so far matches key[:i].
+	reach := make([]bool, len(key)+1)
+	next := make([]bool, len(key)+1)
+	reach[0] = true
+	for len(pattern) > 0 {
+		clear(next)
+		switch {
+		case strings.HasPrefix(pattern, "**/"):
+			pattern = pattern[3:]
+			seen := false
+			for i := range reach {
+				next[i] = reach[i] || seen && key[i-1] == '/'
+				seen = seen || reach[i]
+			}
+		case strings.HasPrefix(pattern, "**"):
+			pattern = pattern[2:]
+			seen := false
+			for i := range reach {
+				seen = seen || reach[i]
+				next[i] = seen
+			}
+		case pattern[0] == '*':
+			pattern = pattern[1:]
+			for i := range reach {
+				next[i] = reach[i] || i > 0 && next[i-1] && key[i-1] != '/'
+			}
+		default:
+			c := pattern[0]
+			pattern = pattern[1:]
+			for i := range len(key) {
+				next[i+1] = reach[i] && (key[i] == c || c == '?' && key[i] != '/')
+			}
+		}
+		reach, next = next, reach
+	}
+	return reach[len(key)]
+}
