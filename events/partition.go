@@ -1,0 +1,165 @@
+package events
+
+// Field is one column of a partition.
+type Field struct {
+	Name string `json:"name"`
+	// Type is string, int, float, bool or timestamp.
+	Type string `json:"type"`
+}
+
+// PartitionIngested says that an object was read, prepared and written as
+// canonical Parquet. ingest sends it. The same key with other bytes replaces
+// its partition.
+type PartitionIngested struct {
+	// Object is where the rows came from.
+	Object Object `json:"object"`
+	// Data is the partition, canonical Parquet. Its digest is the partition's id.
+	Data   Ref     `json:"data"`
+	Rows   int64   `json:"rows"`
+	Fields []Field `json:"fields"`
+	// Content is the digest of the object's bytes, so that a sweep and a
+	// second notification recognise them.
+	Content string `json:"content"`
+	// Labels is set when the rows are logged predictions joined with labels
+	// that arrived later.
+	Labels bool `json:"labels,omitempty"`
+}
+
+func (PartitionIngested) EventType() string      { return "dev.millrace.partition.ingested.v1" }
+func (d PartitionIngested) EventSubject() string { return "partition/" + d.Data.Short() }
+func (d PartitionIngested) Validate() error {
+	var m mistakes
+	d.Object.validate(&m)
+	m.ref("data", d.Data)
+	m.required("content", d.Content)
+	m.add(d.Rows > 0, "rows is %d; a partition has at least one", d.Rows)
+	m.add(len(d.Fields) > 0, "fields is empty")
+	return m.err()
+}
+
+// PartitionRejected says that a partition did not become part of the dataset
+// and why: every problem at once. ingest sends it for what it cannot read,
+// validate for what breaks the contract.
+type PartitionRejected struct {
+	Object Object `json:"object"`
+	// Stage is ingest or validate.
+	Stage string `json:"stage"`
+	// Data is the partition that was checked, if it came so far.
+	Data     Ref       `json:"data,omitzero"`
+	Content  string    `json:"content,omitempty"`
+	Rows     int64     `json:"rows,omitempty"`
+	Problems []Problem `json:"problems"`
+	// Report holds the whole of what did not fit into the event.
+	Report Ref `json:"report,omitzero"`
+}
+
+func (PartitionRejected) EventType() string      { return "dev.millrace.partition.rejected.v1" }
+func (d PartitionRejected) EventSubject() string { return "object/" + d.Object.Key }
+func (d PartitionRejected) Attributes() map[string]string {
+	return map[string]string{"verdict": "rejected", "stage": d.Stage}
+}
+func (d PartitionRejected) Validate() error {
+	var m mistakes
+	d.Object.validate(&m)
+	m.add(d.Stage == "ingest" || d.Stage == "validate", "stage %q is not ingest or validate", d.Stage)
+	m.add(len(d.Problems) > 0, "problems is empty: a rejection says why")
+	return m.err()
+}
+
+// PartitionRemoved says that the partition of a removed object leaves the
+// dataset. ingest sends it; validate makes the snapshot without it.
+type PartitionRemoved struct {
+	Object Object `json:"object"`
+	// Partition is the digest of the partition that leaves.
+	Partition string `json:"partition"`
+}
+
+func (PartitionRemoved) EventType() string      { return "dev.millrace.partition.removed.v1" }
+func (d PartitionRemoved) EventSubject() string { return "partition/" + Short(d.Partition) }
+func (d PartitionRemoved) Validate() error {
+	var m mistakes
+	d.Object.validate(&m)
+	m.required("partition", d.Partition)
+	return m.err()
+}
+
+// LabelsIngested says that ground truth arrived for what was predicted.
+// ingest sends it, together with a PartitionIngested when the labelled rows
+// satisfy the pipeline's columns.
+type LabelsIngested struct {
+	Object Object `json:"object"`
+	// Data are the labels as canonical Parquet: the key's columns and the label.
+	Data Ref   `json:"data"`
+	Rows int64 `json:"rows"`
+	// Content is the digest of the object's bytes.
+	Content string   `json:"content"`
+	Key     []string `json:"key"`
+	// Joined are the matched rows with what was predicted for them: the logged
+	// features, outputs, version and the label. Empty when nothing matched.
+	Joined Ref `json:"joined,omitzero"`
+	// Matched rows found their prediction in the log, Unmatched did not.
+	Matched   int64 `json:"matched"`
+	Unmatched int64 `json:"unmatched,omitempty"`
+	// Note says why the rows did not become a partition, if they did not.
+	Note string `json:"note,omitempty"`
+}
+
+func (LabelsIngested) EventType() string      { return "dev.millrace.labels.ingested.v1" }
+func (d LabelsIngested) EventSubject() string { return "labels/" + d.Data.Short() }
+func (d LabelsIngested) Validate() error {
+	var m mistakes
+	d.Object.validate(&m)
+	m.ref("data", d.Data)
+	m.add(len(d.Key) > 0, "key is empty")
+	m.add(d.Matched+d.Unmatched == d.Rows, "matched %d and unmatched %d are not the %d rows", d.Matched, d.Unmatched, d.Rows)
+	return m.err()
+}
+
+// DatasetPartition is one member of a snapshot.
+type DatasetPartition struct {
+	Object Object `json:"object"`
+	Data   Ref    `json:"data"`
+	Rows   int64  `json:"rows"`
+	// Profile is the partition's profile (package table, binary form).
+	Profile Ref `json:"profile"`
+}
+
+// DatasetValidated says that a partition passed its contract and which
+// snapshot the dataset is now: all valid partitions in order. validate sends
+// it, guarded, so that no two snapshots forget each other's partition.
+type DatasetValidated struct {
+	// Snapshot is the digest of the snapshot: of the digests of its partitions in order.
+	Snapshot string `json:"snapshot"`
+	// Added is the partition that passed; Removed the digest of the one that
+	// left or was replaced.
+	Added   *DatasetPartition `json:"added,omitempty"`
+	Removed string            `json:"removed,omitempty"`
+	// Partitions and Rows count the snapshot.
+	Partitions int   `json:"partitions"`
+	Rows       int64 `json:"rows"`
+	// Manifest lists the snapshot's partitions in order, JSON of []DatasetPartition.
+	Manifest Ref `json:"manifest"`
+	// Profile is the snapshot's profile (package table, binary form).
+	Profile Ref `json:"profile"`
+	// Warnings compare the new partition with the snapshot before.
+	Warnings []Problem `json:"warnings,omitempty"`
+}
+
+func (DatasetValidated) EventType() string      { return "dev.millrace.dataset.validated.v1" }
+func (d DatasetValidated) EventSubject() string { return "dataset/" + Short(d.Snapshot) }
+func (d DatasetValidated) Attributes() map[string]string {
+	return map[string]string{"verdict": "validated", "snapshot": Short(d.Snapshot)}
+}
+func (d DatasetValidated) Validate() error {
+	var m mistakes
+	m.required("snapshot", d.Snapshot)
+	m.add(d.Added != nil || d.Removed != "", "added and removed are missing: a snapshot changes by one of them")
+	m.add(d.Rows >= 0, "rows %d is negative", d.Rows)
+	m.ref("manifest", d.Manifest)
+	if d.Added != nil {
+		m.ref("added.data", d.Added.Data)
+		m.ref("added.profile", d.Added.Profile)
+		d.Added.Object.validate(&m)
+	}
+	return m.err()
+}
