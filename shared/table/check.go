@@ -1,0 +1,71 @@
+package table
+
+import "context"
+
+// MaxExamples is the number of rows shown for one broken check.
+const MaxExamples = 20
+
+// Rules is the contract a table has to keep. The zero value allows everything.
+type Rules struct {
+	Columns     []ColumnRule
+	ExtraReject bool // columns that no rule names are broken
+	Rows        []RowsRule
+	Unique      []UniqueRule
+	SQL         []SQLRule // checked by package duck; Check ignores them
+}
+
+// ColumnRule is the contract of one column. The column has to be there.
+type ColumnRule struct {
+	Name   string
+	Type   Type
+	Nulls  float64  // the share of nulls that is allowed, 0 to 1
+	Values []string // if any: the only values allowed, written as in the table ("9E", "3", "true", RFC 3339)
+	Min    *float64 // int and float
+	Max    *float64
+}
+
+// RowsRule bounds the number of rows; 0 is no bound.
+type RowsRule struct {
+	Name     string
+	Min, Max int64
+}
+
+// UniqueRule demands that no two rows agree in Columns. Rows in which one of
+// the columns is null are not compared, as in SQL.
+type UniqueRule struct {
+	Name        string
+	Columns     []string
+	MaxFraction float64 // the share of rows that may repeat an earlier one
+}
+
+// SQLRule demands that Expr, a boolean expression over the columns of a row,
+// holds for all rows but MaxFraction of them. As with CHECK in SQL, a row for
+// which it is null passes.
+type SQLRule struct {
+	Name        string
+	Expr        string
+	MaxFraction float64
+}
+
+// Broken is one check that did not hold.
+type Broken struct {
+	Check    string           `json:"check"`              // the name of the rule; for columns: missing, type, nulls, values, range, extra
+	Column   string           `json:"column,omitempty"`   // the column it is about, if it is one
+	Reason   string           `json:"reason"`             // a sentence with value and bound
+	Count    int64            `json:"count"`              // rows that break it
+	Fraction float64          `json:"fraction"`           // the same as a share of all rows
+	Allowed  float64          `json:"allowed"`            // the share that was allowed
+	Examples []map[string]any `json:"examples,omitempty"` // up to MaxExamples rows, with RowKey
+}
+
+// RowKey is the key under which an example has the number of its row, from 1.
+const RowKey = "_row"
+
+// Check compares the table at path, whose profile is p, with r, and returns
+// what is broken in the order of the rules; nothing if all is well. Column
+// rules are answered from the profile; rows are read only for uniqueness and
+// for the examples of what is broken. Memory is bounded, whatever the table's
+// size.
+func Check(ctx context.Context, path string, p *Profile, r Rules) ([]Broken, error) {
+	panic("not yet")
+}
