@@ -1,3 +1,5 @@
 module millrace.dev/shared/onnx
 
 go 1.26
+
+require github.com/yalue/onnxruntime_go v1.27.0

@@ -3,33 +3,160 @@ package onnx
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
 )
 
-// Model is a loaded model. All methods are safe for concurrent use.
+// Model is a loaded model. All its methods may be called from many goroutines at once.
 type Model struct {
-	signature Signature
+	options  Options
+	graph    *graph
+	session  *ort.DynamicAdvancedSession
+	runnable []Tensor // the outputs that are tensors, in the order the session has them
+
+	// mu is held for reading while the model runs, for writing while plan changes or the session ends.
+	mu     sync.RWMutex
+	closed bool
+	plan   *plan // nil before the first Check that passed
 }
 
-var errPending = errors.New("onnx: under construction")
+// maxModelBytes is the most a protocol buffer can hold. Larger models keep their weights in external data.
+const maxModelBytes = 1<<31 - 1
 
-// Init loads libonnxruntime from libPath, or from where it is found when libPath is "".
-// It may be called again; the library is loaded once a process.
-func Init(libPath string) error { return errPending }
+// Open loads the model at path; external data is read from the folder it is in. The error says what is wrong with the
+// file: that it is no ONNX model, that external data is missing or leads out of the folder, or what ONNX Runtime has
+// against it. Whether the model fits a pipeline is for Check to say.
+func Open(path string, opts Options) (*Model, error) {
+	m, err := open(path, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", path, err)
+	}
+	return m, nil
+}
 
-// Open loads the model at path. Files with external data are taken from its folder.
-func Open(path string, opts Options) (*Model, error) { return nil, errPending }
+func open(path string, opts Options) (*Model, error) {
+	threads, err := opts.threads()
+	if err != nil {
+		return nil, err
+	}
+	if err := Init(""); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no ordinary file")
+	case info.Size() == 0:
+		return nil, errors.New("the file is empty")
+	case info.Size() > maxModelBytes:
+		return nil, fmt.Errorf("it has %d bytes, an ONNX file has at most 2 GiB: save the weights as external data", info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	graph, err := readGraph(data)
+	if err != nil {
+		return nil, fmt.Errorf("this is no ONNX model: %w", err)
+	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkExternal(folder, graph.external); err != nil {
+		return nil, err
+	}
+	m := &Model{options: opts, graph: graph}
+	// The session gets the bytes that were judged above, not the path: the file may be another one by now.
+	if err := m.start(data, folder, threads); err != nil {
+		return nil, fmt.Errorf("ONNX Runtime refuses it: %w", err)
+	}
+	return m, nil
+}
 
-// Check compares the model with c and settles how Score feeds it. The error joins all mismatches, each in words.
-func (m *Model) Check(c Contract) error { return errPending }
+// start makes the session.
+func (m *Model) start(data []byte, folder string, threads int) error {
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = o.Destroy() }()
+	err = errors.Join(
+		o.SetIntraOpNumThreads(threads),
+		o.SetInterOpNumThreads(1),
+		// A thread that spins for work takes the core that another request needs.
+		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		// Memory patterns are kept for every batch size ever seen.
+		o.SetMemPattern(false),
+		o.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", folder),
+	)
+	if err != nil {
+		return err
+	}
+	var inputs, outputs []string
+	for _, t := range m.graph.inputs {
+		inputs = append(inputs, t.Name)
+	}
+	for _, t := range m.graph.outputs {
+		if isTensor(t) {
+			m.runnable = append(m.runnable, t)
+			outputs = append(outputs, t.Name)
+		}
+	}
+	m.session, err = ort.NewDynamicAdvancedSessionWithONNXData(data, inputs, outputs, o)
+	return err
+}
 
-// Probe runs Check and then the model itself on a few made-up rows. It ends early when ctx does.
-func (m *Model) Probe(ctx context.Context, c Contract) error { return errPending }
+// Signature returns what goes in and comes out. Its roles are known after a Check that passed. The slices are shared:
+// read them only.
+func (m *Model) Signature() Signature {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	s := Signature{Inputs: m.graph.inputs, Outputs: m.graph.outputs}
+	if m.plan != nil {
+		s.Matrix, s.ScoreOutput, s.LabelOutput = m.plan.matrix, m.plan.score.name, m.plan.label.name
+	}
+	return s
+}
 
-// Signature returns inputs and outputs; their roles are known after Check.
-func (m *Model) Signature() Signature { return m.signature }
+// maxRows is how many rows go through the model at a time. It bounds the memory of a slot, and the time until a
+// cancelled context is noticed.
+const maxRows = 4096
 
-// Score runs the model over b and writes its answers to out.
-func (m *Model) Score(ctx context.Context, b *Batch, out *Scores) error { return errPending }
+// Score runs the model over b and writes the answers to out. A missing value becomes NaN where the model takes floats
+// and "" where it takes strings; where it takes an int or a bool it is an error that names column and row. When ctx ends
+// no further rows are begun. After an error out holds nothing of use.
+func (m *Model) Score(ctx context.Context, b *Batch, out *Scores) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if m.plan == nil {
+		return ErrUnchecked
+	}
+	if err := m.plan.run(ctx, m.session, b, out); err != nil {
+		return fmt.Errorf("score %d rows: %w", b.Rows, err)
+	}
+	return nil
+}
 
-// Close waits for running calls and frees the model.
-func (m *Model) Close() error { return nil }
+// Close waits for running calls and frees the model. Calls that come later get ErrClosed; a second Close does nothing.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	if m.plan != nil {
+		m.plan.idle.drain()
+	}
+	return m.session.Destroy()
+}

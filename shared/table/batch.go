@@ -27,3 +27,43 @@ type Vector struct {
 
 // Null reports whether row i is null.
 func (v *Vector) Null(i int) bool { return v.Nulls != nil && v.Nulls[i] }
+
+// len returns the number of rows of a column of this type.
+func (v *Vector) len(typ Type) int {
+	switch typ {
+	case String:
+		return len(v.Strings)
+	case Float:
+		return len(v.Floats)
+	case Bool:
+		return len(v.Bools)
+	default:
+		return len(v.Ints)
+	}
+}
+
+// slice returns rows from to to.
+func (v *Vector) slice(typ Type, from, to int) Vector {
+	var s Vector
+	switch typ {
+	case String:
+		s.Strings = v.Strings[from:to]
+	case Float:
+		s.Floats = v.Floats[from:to]
+	case Bool:
+		s.Bools = v.Bools[from:to]
+	default:
+		s.Ints = v.Ints[from:to]
+	}
+	if v.Nulls != nil {
+		s.Nulls = v.Nulls[from:to]
+	}
+	return s
+}
+
+// truncate forgets the rows and keeps their memory.
+func (v *Vector) truncate() {
+	clear(v.Strings) // let go of what they point to
+	v.Strings, v.Ints, v.Floats, v.Bools = v.Strings[:0], v.Ints[:0], v.Floats[:0], v.Bools[:0]
+	v.Nulls = nil
+}

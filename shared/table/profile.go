@@ -1,8 +1,13 @@
 package table
 
 import (
-	"context"
+	"cmp"
+	"encoding/json"
+	"fmt"
 	"iter"
+	"math"
+	"slices"
+	"time"
 )
 
 // MaxDistinct is the number of distinct values up to which a column is counted
@@ -20,7 +25,14 @@ type Profile struct {
 }
 
 // Column returns the profile of the column called name, or nil.
-func (p *Profile) Column(name string) *ColumnProfile { panic("not yet") }
+func (p *Profile) Column(name string) *ColumnProfile {
+	for i := range p.Columns {
+		if p.Columns[i].Name == name {
+			return &p.Columns[i]
+		}
+	}
+	return nil
+}
 
 // ColumnProfile is the distribution of one column.
 //
@@ -46,6 +58,10 @@ type ColumnProfile struct {
 	Distinct  int64        `json:"distinct"`
 	Top       []ValueCount `json:"top,omitempty"` // the 20 most frequent; ties by value
 	Exact     bool         `json:"exact"`
+
+	// What the figures follow from; neither is there in a summary.
+	values []entry // of an exact column: ascending
+	sketch *sketch // of one that is not
 }
 
 // ValueCount is a value and how often it occurs.
@@ -56,30 +72,183 @@ type ValueCount struct {
 
 // Values yields the distinct values in ascending order with their counts. It
 // yields nothing unless the column is Exact.
-func (c *ColumnProfile) Values() iter.Seq2[any, int64] { panic("not yet") }
+func (c *ColumnProfile) Values() iter.Seq2[any, int64] {
+	return func(yield func(any, int64) bool) {
+		for _, e := range c.values {
+			if !yield(e.value(c.Type), e.n) {
+				return
+			}
+		}
+	}
+}
 
 // NullShare returns the share of nulls among all rows, 0 for an empty table.
-func (c *ColumnProfile) NullShare() float64 { panic("not yet") }
-
-// ProfileFile measures the canonical Parquet file at path, on up to GOMAXPROCS
-// threads. Memory does not grow with the number of rows.
-func ProfileFile(ctx context.Context, path string) (*Profile, error) { panic("not yet") }
-
-// ProfileFiles measures several files as if they were one table. Columns that
-// some of them lack are null there; a column of two types is an *Unreadable.
-func ProfileFiles(ctx context.Context, paths ...string) (*Profile, error) { panic("not yet") }
-
-// Merge returns the profile of all rows that ps measured, in the order of ps.
-// See ProfileFiles for columns that differ.
-func Merge(ps ...*Profile) (*Profile, error) { panic("not yet") }
+func (c *ColumnProfile) NullShare() float64 {
+	if c.Nulls == 0 {
+		return 0
+	}
+	return float64(c.Nulls) / float64(c.Count+c.Nulls)
+}
 
 // Summary returns the figures alone, without the counts of all values: for
 // people, events and JSON. A Summary can't be merged or compared for drift.
-func (p *Profile) Summary() *Profile { panic("not yet") }
+func (p *Profile) Summary() *Profile {
+	s := &Profile{Rows: p.Rows, Columns: slices.Clone(p.Columns)}
+	for i := range s.Columns {
+		s.Columns[i].values, s.Columns[i].sketch = nil, nil
+	}
+	return s
+}
 
-// MarshalBinary returns the whole profile, compressed: the same bytes for the
-// same profile. JSON (of Profile or Summary) has the figures only.
-func (p *Profile) MarshalBinary() ([]byte, error) { panic("not yet") }
+// isSummary reports whether all there is of c are its figures.
+func (c *ColumnProfile) isSummary() bool { return c.Count > 0 && c.values == nil && c.sketch == nil }
 
-// UnmarshalBinary reads what MarshalBinary wrote.
-func (p *Profile) UnmarshalBinary(data []byte) error { panic("not yet") }
+// newColumn states the figures of a column. A column of too many distinct
+// values becomes a sketch.
+func newColumn(name string, typ Type, nulls, nonFinite int64, values []entry, s *sketch) ColumnProfile {
+	if s == nil && len(values) > MaxDistinct {
+		s = newSketch(typ)
+		s.add(typ, values)
+	}
+	c := ColumnProfile{Name: name, Type: typ, Nulls: nulls, NonFinite: nonFinite, Exact: s == nil, sketch: s}
+	var m2, mean float64
+	var order, top []entry
+	if s != nil {
+		c.Count, mean, m2 = s.count, s.mean, s.m2
+		c.Min, c.Max = s.least.value(typ), s.greatest.value(typ)
+		c.Distinct = int64(s.distinct.Estimate())
+		top = s.top
+		if s.quantiles != nil {
+			order = s.quantiles.entries()
+		}
+	} else {
+		c.values = values
+		c.Count, mean, m2 = moments(typ, values)
+		c.Distinct = int64(len(values))
+		if c.Count > 0 {
+			c.Min, c.Max = values[0].value(typ), values[len(values)-1].value(typ)
+		}
+		order, top = values, values
+	}
+	if typ == Int || typ == Float || typ == Timestamp {
+		c.Quantiles = quantilesAt(typ, order)
+	}
+	if c.Count > 0 && (typ == Int || typ == Float || typ == Bool) {
+		c.Mean = &mean
+		if c.Count > 1 {
+			std := math.Sqrt(m2 / float64(c.Count-1))
+			c.Std = &std
+		}
+	}
+	c.Top = mostFrequent(typ, top)
+	return c
+}
+
+// quantilesAt returns the quantiles of values at Probs, interpolated as NumPy
+// and pandas do by default.
+func quantilesAt(typ Type, values []entry) []float64 {
+	var n int64
+	for _, e := range values {
+		n += e.n
+	}
+	if n == 0 {
+		return nil
+	}
+	at := make([]float64, len(Probs))
+	i, below := 0, int64(0) // how many values come before values[i]
+	for k, p := range Probs {
+		pos := p * float64(n-1)
+		rank := int64(pos)
+		for below+values[i].n <= rank {
+			below += values[i].n
+			i++
+		}
+		at[k] = values[i].number(typ)
+		if part := pos - float64(rank); part > 0 && below+values[i].n <= rank+1 {
+			at[k] += part * (values[i+1].number(typ) - at[k])
+		}
+	}
+	return at
+}
+
+// topValues is how many frequent values a profile names.
+const topValues = 20
+
+func mostFrequent(typ Type, values []entry) []ValueCount {
+	var top []entry // the most frequent so far, in their order
+	for _, e := range values {
+		if len(top) == topValues {
+			if e.n <= top[topValues-1].n {
+				continue
+			}
+			top = top[:topValues-1]
+		}
+		i, _ := slices.BinarySearchFunc(top, e, func(a, b entry) int {
+			return cmp.Or(cmp.Compare(b.n, a.n), compareEntries(a, b))
+		})
+		top = slices.Insert(top, i, e)
+	}
+	var counts []ValueCount
+	for _, e := range top {
+		counts = append(counts, ValueCount{Value: e.value(typ), Count: e.n})
+	}
+	return counts
+}
+
+// UnmarshalJSON reads a summary, giving values the types of the column.
+func (c *ColumnProfile) UnmarshalJSON(data []byte) error {
+	type plain ColumnProfile
+	raw := struct {
+		*plain
+		Min json.RawMessage `json:"min"`
+		Max json.RawMessage `json:"max"`
+		Top []struct {
+			Value json.RawMessage `json:"value"`
+			Count int64           `json:"count"`
+		} `json:"top"`
+	}{plain: (*plain)(c)}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	var err error
+	if c.Min, err = unmarshalValue(c.Type, raw.Min); err != nil {
+		return fmt.Errorf("min of column %q: %w", c.Name, err)
+	}
+	if c.Max, err = unmarshalValue(c.Type, raw.Max); err != nil {
+		return fmt.Errorf("max of column %q: %w", c.Name, err)
+	}
+	c.Top = nil
+	for _, t := range raw.Top {
+		v, err := unmarshalValue(c.Type, t.Value)
+		if err != nil {
+			return fmt.Errorf("top of column %q: %w", c.Name, err)
+		}
+		c.Top = append(c.Top, ValueCount{Value: v, Count: t.Count})
+	}
+	return nil
+}
+
+func unmarshalValue(typ Type, data []byte) (any, error) {
+	if len(data) == 0 || string(data) == "null" {
+		return nil, nil
+	}
+	switch typ {
+	case String:
+		return unmarshalAs[string](data)
+	case Int:
+		return unmarshalAs[int64](data)
+	case Float:
+		return unmarshalAs[float64](data)
+	case Bool:
+		return unmarshalAs[bool](data)
+	case Timestamp:
+		return unmarshalAs[time.Time](data)
+	}
+	return nil, fmt.Errorf("unknown type %q", typ)
+}
+
+func unmarshalAs[T any](data []byte) (any, error) {
+	var v T
+	err := json.Unmarshal(data, &v)
+	return v, err
+}

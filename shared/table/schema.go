@@ -8,8 +8,8 @@ type Type string
 // The types a column can have.
 const (
 	String    Type = "string"
-	Int       Type = "int"       // 64 bit, signed
-	Float     Type = "float"     // 64 bit
+	Int       Type = "int"   // 64 bit, signed
+	Float     Type = "float" // 64 bit
 	Bool      Type = "bool"
 	Timestamp Type = "timestamp" // microseconds since 1970, UTC
 )
@@ -57,4 +57,11 @@ func (s Schema) String() string {
 // ReadSchema returns the columns of the canonical Parquet file at path and its
 // number of rows, from the file's footer alone. A file that is not a canonical
 // table is an *[Unreadable].
-func ReadSchema(path string) (Schema, int64, error) { panic("not yet") }
+func ReadSchema(path string) (Schema, int64, error) {
+	t, err := openFile(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer t.Close()
+	return t.schema, t.pq.NumRows(), nil
+}

@@ -1,0 +1,358 @@
+package onnx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Check compares the model with c and, if they agree, settles how Score feeds it; Score answers by the last contract
+// that passed. The error joins every mismatch, each in words: a person who reads it can mend the trainer.
+//
+// Where the model does not say the shape of an output, Check runs it on made-up rows to find out.
+func (m *Model) Check(c Contract) error {
+	p, err := m.newPlan(c)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if m.plan != nil {
+		m.plan.idle.drain()
+	}
+	m.plan = p
+	return nil
+}
+
+func (m *Model) newPlan(c Contract) (*plan, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	p := &plan{contract: c, labels: m.options.Labels}
+	errs := p.planInputs(m.graph.inputs)
+	outputs := m.runnable
+	if len(errs) == 0 && slices.ContainsFunc(outputs, func(t Tensor) bool { return !settled(t) }) {
+		var err error
+		if outputs, err = m.measureOutputs(p); err != nil {
+			return nil, fmt.Errorf("the model does not say the shapes of its outputs, and running it to find out did not work: %w", err)
+		}
+	}
+	errs = append(errs, p.planOutputs(m.graph.outputs, outputs)...)
+	errs = append(errs, checkClassOrder(c, m.graph.classLists)...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return p, nil
+}
+
+// validate finds mistakes in the contract itself.
+func (c Contract) validate() error {
+	var errs []error
+	if len(c.Features) == 0 {
+		errs = append(errs, errors.New("the contract has no features"))
+	}
+	seen := map[string]bool{}
+	for _, f := range c.Features {
+		if seen[f.Name] {
+			errs = append(errs, fmt.Errorf("the contract has feature %s twice", f.Name))
+		}
+		seen[f.Name] = true
+		if !slices.Contains([]Type{String, Int, Float, Bool, Timestamp}, f.Type) {
+			errs = append(errs, fmt.Errorf("feature %s has type %q, allowed are string, int, float, bool, timestamp", f.Name, f.Type))
+		}
+	}
+	n := len(c.Classes)
+	switch c.Task {
+	case BinaryClassification:
+		if n != 2 {
+			errs = append(errs, fmt.Errorf("a binary classification has 2 classes, the contract has %d (%s)", n, list(c.Classes)))
+		}
+	case MulticlassClassification:
+		if n < 2 {
+			errs = append(errs, fmt.Errorf("a multi-class classification has 2 or more classes, the contract has %d (%s)", n, list(c.Classes)))
+		}
+	case Regression:
+		if n != 0 {
+			errs = append(errs, fmt.Errorf("a regression has no classes, the contract has %d (%s)", n, list(c.Classes)))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("task is %q, allowed are %s, %s, %s", c.Task, BinaryClassification, MulticlassClassification, Regression))
+	}
+	return errors.Join(errs...)
+}
+
+// fits lists the datatypes a model may take a feature as.
+var fits = map[Type][]string{
+	String:    {"BYTES"},
+	Int:       {"INT64", "FP32", "FP64"},
+	Float:     {"FP32", "FP64"},
+	Bool:      {"BOOL", "FP32", "FP64"},
+	Timestamp: {"INT64"},
+}
+
+// planInputs matches the model's inputs with the features: one tensor for each, or one float matrix for all.
+func (p *plan) planInputs(inputs []Tensor) []error {
+	features := p.contract.Features
+	if len(inputs) == 1 && isFloat(inputs[0]) && (len(features) > 1 || inputs[0].Name != features[0].Name) {
+		return p.planMatrix(inputs[0])
+	}
+	var errs []error
+	for _, f := range features {
+		i := slices.IndexFunc(inputs, func(t Tensor) bool { return t.Name == f.Name })
+		if i < 0 {
+			errs = append(errs, fmt.Errorf("feature %s (%s) has no input: the model needs an input of this name, %s of shape [N, 1]",
+				f.Name, f.Type, strings.Join(fits[f.Type], " or ")))
+			continue
+		}
+		in := inputs[i]
+		if !slices.Contains(fits[f.Type], in.Datatype) {
+			errs = append(errs, fmt.Errorf("input %s is %s, but a feature of type %s goes in as %s",
+				in.Name, in.Datatype, f.Type, strings.Join(fits[f.Type], " or ")))
+			continue
+		}
+		errs = append(errs, checkRows(in, "[N, 1]")...)
+		if rank := len(in.Shape); rank > 2 || rank == 2 && in.Shape[1] != 1 && in.Shape[1] != -1 || in.Shape != nil && rank == 0 {
+			errs = append(errs, fmt.Errorf("input %s has shape %s, a feature's input needs [N, 1]", in.Name, shapeText(in.Shape)))
+		}
+		in1 := port{name: in.Name, datatype: in.Datatype, rank: 2, width: 1}
+		if len(in.Shape) == 1 {
+			in1.rank = 1
+		}
+		p.inputs = append(p.inputs, in1)
+	}
+	for _, in := range inputs {
+		if !slices.ContainsFunc(features, func(f Feature) bool { return f.Name == in.Name }) {
+			errs = append(errs, fmt.Errorf("input %s (%s) is no feature of the pipeline, its features are %s",
+				in.Name, in.Datatype, list(p.contract.names())))
+		}
+	}
+	return errs
+}
+
+func (p *plan) planMatrix(in Tensor) []error {
+	features := p.contract.Features
+	p.matrix = true
+	p.inputs = []port{{name: in.Name, datatype: in.Datatype, rank: 2, width: len(features)}}
+	errs := checkRows(in, fmt.Sprintf("[N, %d]", len(features)))
+	switch {
+	case in.Shape == nil:
+	case len(in.Shape) != 2:
+		errs = append(errs, fmt.Errorf("input %s has shape %s, a matrix of all features needs [N, %d]", in.Name, shapeText(in.Shape), len(features)))
+	case in.Shape[1] != -1 && in.Shape[1] != int64(len(features)):
+		errs = append(errs, fmt.Errorf("input %s takes %d columns, the pipeline has %d features (%s)",
+			in.Name, in.Shape[1], len(features), list(p.contract.names())))
+	}
+	for _, f := range features {
+		if f.Type == String || f.Type == Timestamp {
+			errs = append(errs, fmt.Errorf("input %s is a float matrix, which can't hold feature %s of type %s: give the model one input for each feature, named like it",
+				in.Name, f.Name, f.Type))
+		}
+	}
+	return errs
+}
+
+// checkRows refuses a tensor for a fixed number of rows.
+func checkRows(t Tensor, want string) []error {
+	if len(t.Shape) > 0 && t.Shape[0] != -1 {
+		return []error{fmt.Errorf("input %s has shape %s, so it takes %d rows at a time and no other number: export the model with a variable first dimension, %s",
+			t.Name, shapeText(t.Shape), t.Shape[0], want)}
+	}
+	return nil
+}
+
+// planOutputs finds the output with the scores, and a label beside it. Of all outputs, measured has those that are
+// tensors, with their shapes.
+func (p *plan) planOutputs(all, measured []Tensor) []error {
+	var errs []error
+	for _, t := range all {
+		if strings.HasPrefix(t.Datatype, "sequence of map") {
+			errs = append(errs, fmt.Errorf("output %s is a %s: turn ZipMap off when the model is exported "+
+				"(skl2onnx: options={'zipmap': False}, or for a pipeline options={id(pipeline): {'zipmap': False}}; onnxmltools: zipmap=False)", t.Name, t.Datatype))
+		}
+	}
+	if len(errs) > 0 {
+		return errs // there can't be another output with the scores
+	}
+	score, err := p.findScore(measured)
+	if err != nil {
+		return []error{err}
+	}
+	p.score = newPort(score)
+	if p.contract.Task != Regression {
+		if label, ok := findLabel(measured); ok {
+			p.label = newPort(label)
+		}
+		if !slices.ContainsFunc(p.contract.Classes, func(c string) bool { _, err := strconv.ParseInt(c, 10, 64); return err != nil }) {
+			return nil // the classes are numbers: labels mean themselves
+		}
+		p.classes = p.contract.Classes
+	}
+	return nil
+}
+
+func (p *plan) findScore(outputs []Tensor) (Tensor, error) {
+	classes := p.contract.Classes
+	var found []Tensor
+	for _, t := range outputs {
+		if !isFloat(t) {
+			continue
+		}
+		width, flat := rowWidth(t)
+		if p.contract.Task == Regression {
+			if width == 1 {
+				found = append(found, t)
+			}
+			continue
+		}
+		if t.Name == "probabilities" {
+			if flat || width != len(classes) {
+				return t, fmt.Errorf("output probabilities has shape %s, the pipeline has %d classes (%s): it needs [N, %d], a column for each class in this order",
+					shapeText(t.Shape), len(classes), list(classes), len(classes))
+			}
+			return t, nil
+		}
+		if !flat && width == len(classes) {
+			found = append(found, t)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	have := make([]string, len(outputs))
+	for i, t := range outputs {
+		have[i] = fmt.Sprintf("%s %s %s", t.Name, t.Datatype, shapeText(t.Shape))
+	}
+	want := "the prediction: FP32 or FP64 of shape [N] or [N, 1]"
+	if p.contract.Task != Regression {
+		want = fmt.Sprintf("the probabilities: FP32 or FP64 of shape [N, %d], a column for each class (%s) in this order", len(classes), list(classes))
+	}
+	if len(found) == 0 {
+		return Tensor{}, fmt.Errorf("no output can be %s; the model's outputs are %s", want, list(have))
+	}
+	return Tensor{}, fmt.Errorf("%d outputs could be %s; name one of them probabilities or leave only one; the model's outputs are %s", len(found), want, list(have))
+}
+
+// findLabel finds the output that names the predicted class: by name, or else the only one it can be.
+func findLabel(outputs []Tensor) (Tensor, bool) {
+	var found []Tensor
+	for _, t := range outputs {
+		if width, _ := rowWidth(t); width != 1 || !slices.Contains([]string{"INT64", "BYTES", "BOOL"}, t.Datatype) {
+			continue
+		}
+		if t.Name == "label" || t.Name == "output_label" {
+			return t, true
+		}
+		found = append(found, t)
+	}
+	if len(found) != 1 {
+		return Tensor{}, false
+	}
+	return found[0], true
+}
+
+// checkClassOrder compares the contract's classes with those that the model's classifier has built in. If it has the
+// same in another order, every probability would be read as another class's.
+func checkClassOrder(c Contract, lists [][]string) []error {
+	for _, have := range lists {
+		if slices.Equal(have, c.Classes) {
+			return nil
+		}
+	}
+	for _, have := range lists {
+		if slices.Equal(slices.Sorted(slices.Values(have)), slices.Sorted(slices.Values(c.Classes))) {
+			return []error{fmt.Errorf("the model has its classes in the order %s, the pipeline in the order %s: write the pipeline's classes in the model's order",
+				list(have), list(c.Classes))}
+		}
+	}
+	return nil
+}
+
+// measureTime bounds how long Check runs a model that does not say its outputs' shapes.
+const measureTime = time.Minute
+
+// measureOutputs runs the model to see the shapes of its outputs. The number of rows is none that a width is likely to be.
+func (m *Model) measureOutputs(p *plan) ([]Tensor, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), measureTime)
+	defer cancel()
+	const rows = 11
+	outputs := slices.Clone(m.runnable)
+	return outputs, m.trial(ctx, p, sampleRows(p.contract, rows), func(i int, v value) error {
+		outputs[i].Shape = v.GetShape()
+		if len(outputs[i].Shape) > 0 && outputs[i].Shape[0] == rows {
+			outputs[i].Shape[0] = -1
+		}
+		return nil
+	})
+}
+
+func (c Contract) names() []string {
+	names := make([]string, len(c.Features))
+	for i, f := range c.Features {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// settled tells whether the shape says how many values a row has.
+func settled(t Tensor) bool {
+	return t.Shape != nil && !slices.Contains(t.Shape[min(1, len(t.Shape)):], -1)
+}
+
+// rowWidth returns how many values t has for a row, 0 if it isn't made of rows; flat says that its shape is [N].
+func rowWidth(t Tensor) (width int, flat bool) {
+	switch len(t.Shape) {
+	case 1:
+		return 1, true
+	case 2:
+		return int(max(t.Shape[1], 0)), false
+	}
+	return 0, false
+}
+
+func newPort(t Tensor) port {
+	width, _ := rowWidth(t)
+	return port{name: t.Name, datatype: t.Datatype, rank: len(t.Shape), width: width}
+}
+
+func isFloat(t Tensor) bool { return t.Datatype == "FP32" || t.Datatype == "FP64" }
+
+// isTensor tells tensors from sequences, maps and what else ONNX has.
+func isTensor(t Tensor) bool { return !strings.Contains(t.Datatype, " ") && t.Datatype != "unknown" }
+
+// shapeText writes a shape as people do: N for the rows, ? for what varies besides.
+func shapeText(shape []int64) string {
+	if shape == nil {
+		return "unknown"
+	}
+	dims := make([]string, len(shape))
+	for i, d := range shape {
+		switch {
+		case d >= 0:
+			dims[i] = strconv.FormatInt(d, 10)
+		case i == 0:
+			dims[i] = "N"
+		default:
+			dims[i] = "?"
+		}
+	}
+	return "[" + strings.Join(dims, ", ") + "]"
+}
+
+// list joins names, the first of them if they are many.
+func list(names []string) string {
+	const most = 20
+	if len(names) == 0 {
+		return "none"
+	}
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,257 @@
+package onnx
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// slot is what one run of a fixed number of rows needs: the tensors, bound to the session. One run at a time uses it.
+// Making one costs several times what running a small model costs, so slots are kept: see slots.
+type slot struct {
+	rows    int
+	inputs  []tensor
+	score   tensor
+	label   tensor
+	binding *ort.IoBinding
+}
+
+func newSlot(session *ort.DynamicAdvancedSession, p *plan, rows int) (s *slot, err error) {
+	s = &slot{rows: rows, inputs: make([]tensor, len(p.inputs))}
+	defer func() {
+		if err != nil {
+			s.destroy()
+			err = fmt.Errorf("make tensors for %d rows: %w", rows, err)
+		}
+	}()
+	if s.binding, err = session.CreateIoBinding(); err != nil {
+		return s, err
+	}
+	for i, in := range p.inputs {
+		if s.inputs[i], err = newTensor(in, rows); err != nil {
+			return s, err
+		}
+		if err = s.binding.BindInput(in.name, s.inputs[i].value); err != nil {
+			return s, err
+		}
+	}
+	if s.score, err = newTensor(p.score, rows); err != nil {
+		return s, err
+	}
+	if err = s.binding.BindOutput(p.score.name, s.score.value); err != nil {
+		return s, err
+	}
+	if !p.readsLabels() {
+		return s, nil
+	}
+	if s.label, err = newTensor(p.label, rows); err != nil {
+		return s, err
+	}
+	return s, s.binding.BindOutput(p.label.name, s.label.value)
+}
+
+// destroy frees what of s was made. Nothing here can fail in a way that somebody could act on.
+func (s *slot) destroy() {
+	if s.binding != nil {
+		_ = s.binding.Destroy()
+	}
+	for _, t := range append(s.inputs, s.score, s.label) {
+		if t.value != nil {
+			_ = t.value.Destroy()
+		}
+	}
+}
+
+// tensor is memory that ONNX Runtime reads or writes; exactly one of the slices (or strings) is set.
+type tensor struct {
+	port    port
+	value   ort.Value
+	float32 []float32
+	float64 []float64
+	ints    []int64
+	bools   []bool
+	strings *ort.StringTensor
+}
+
+func newTensor(p port, rows int) (tensor, error) {
+	t := tensor{port: p}
+	var err error
+	switch p.datatype {
+	case "FP32":
+		t.float32, t.value, err = newNumbers[float32](p.shape(rows))
+	case "FP64":
+		t.float64, t.value, err = newNumbers[float64](p.shape(rows))
+	case "INT64":
+		t.ints, t.value, err = newNumbers[int64](p.shape(rows))
+	case "BOOL":
+		t.bools, t.value, err = newNumbers[bool](p.shape(rows))
+	case "BYTES":
+		if t.strings, err = ort.NewStringTensor(p.shape(rows)); err == nil {
+			t.value = t.strings
+		}
+	default:
+		err = fmt.Errorf("tensor %s has type %s", p.name, p.datatype)
+	}
+	return t, err
+}
+
+// newNumbers returns a tensor and the memory it is made of.
+func newNumbers[T ort.TensorData](shape ort.Shape) ([]T, ort.Value, error) {
+	t, err := ort.NewEmptyTensor[T](shape)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.GetData(), t, nil
+}
+
+// fill writes n values of c, beginning with value from, to column at of the tensor. Check has made sure that the
+// feature's type goes with the tensor's.
+func (t *tensor) fill(c *Column, typ Type, from, n, at int) error {
+	var nulls []bool
+	if c.Nulls != nil {
+		nulls = c.Nulls[from : from+n]
+	}
+	switch {
+	case t.float32 != nil:
+		fillFloats(t.float32[at:], t.port.width, c, typ, from, n, nulls)
+	case t.float64 != nil:
+		fillFloats(t.float64[at:], t.port.width, c, typ, from, n, nulls)
+	case t.strings != nil:
+		return t.fillStrings(c, from, n, nulls)
+	default:
+		for i, null := range nulls {
+			if null {
+				return fmt.Errorf("column %s, row %d: the value is missing, and the model takes it as %s, which can't say so",
+					c.Name, from+i, t.port.datatype)
+			}
+		}
+		if t.bools != nil {
+			copy(t.bools, c.Bools[from:from+n])
+		} else {
+			copy(t.ints, c.Ints[from:from+n])
+		}
+	}
+	return nil
+}
+
+func fillFloats[T float32 | float64](dst []T, stride int, c *Column, typ Type, from, n int, nulls []bool) {
+	switch typ {
+	case Float:
+		for i, v := range c.Floats[from : from+n] {
+			dst[i*stride] = T(v)
+		}
+	case Int, Timestamp:
+		for i, v := range c.Ints[from : from+n] {
+			dst[i*stride] = T(v)
+		}
+	case Bool:
+		for i, v := range c.Bools[from : from+n] {
+			if v {
+				dst[i*stride] = 1
+			} else {
+				dst[i*stride] = 0
+			}
+		}
+	}
+	for i, null := range nulls {
+		if null {
+			dst[i*stride] = nan[T]()
+		}
+	}
+}
+
+func nan[T float32 | float64]() T {
+	var zero T
+	return zero / zero
+}
+
+func (t *tensor) fillStrings(c *Column, from, n int, nulls []bool) error {
+	values := c.Strings[from : from+n]
+	for i, v := range values {
+		// The runtime takes C strings: what is behind a NUL would be lost, and the row scored as if it were another.
+		if strings.IndexByte(v, 0) >= 0 {
+			return fmt.Errorf("column %s, row %d: the string has a NUL in it", c.Name, from+i)
+		}
+	}
+	if n == 1 { // without the slice that SetContents needs
+		if nulls != nil && nulls[0] {
+			return t.strings.SetElement(0, "")
+		}
+		return t.strings.SetElement(0, values[0])
+	}
+	if nulls != nil {
+		present := make([]string, n)
+		for i, null := range nulls {
+			if !null {
+				present[i] = values[i]
+			}
+		}
+		values = present
+	}
+	return t.strings.SetContents(values)
+}
+
+// appendTo appends the tensor's floats to values.
+func (t *tensor) appendTo(values []float64) []float64 {
+	for _, v := range t.float32 {
+		values = append(values, float64(v))
+	}
+	return append(values, t.float64...)
+}
+
+// slots keeps slots between runs, the last used last. What it keeps is bounded in number and in rows, whatever batch
+// sizes come along. (A sync.Pool would drop slots without freeing what the runtime holds for them.)
+type slots struct {
+	mu   sync.Mutex
+	kept []*slot
+	rows int // of all kept
+}
+
+const (
+	maxIdleSlots = 32
+	maxIdleRows  = 8 * maxRows
+)
+
+// take returns a kept slot for exactly so many rows, or nil.
+func (p *slots) take(rows int) *slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.kept) - 1; i >= 0; i-- {
+		if s := p.kept[i]; s.rows == rows {
+			p.remove(i)
+			return s
+		}
+	}
+	return nil
+}
+
+// put keeps s for later and frees those longest unused when it gets too many.
+func (p *slots) put(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept, p.rows = append(p.kept, s), p.rows+s.rows
+	for len(p.kept) > maxIdleSlots || p.rows > maxIdleRows {
+		oldest := p.kept[0]
+		p.remove(0)
+		oldest.destroy()
+	}
+}
+
+// drain frees all that is kept.
+func (p *slots) drain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.kept {
+		s.destroy()
+	}
+	p.kept, p.rows = nil, 0
+}
+
+func (p *slots) remove(i int) {
+	p.rows -= p.kept[i].rows
+	copy(p.kept[i:], p.kept[i+1:])
+	p.kept[len(p.kept)-1] = nil
+	p.kept = p.kept[:len(p.kept)-1]
+}

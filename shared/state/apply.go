@@ -1,0 +1,224 @@
+package state
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+)
+
+// Apply gives the state after the event. It returns p itself when the event
+// changes nothing: an unknown type, data that cannot be read, an event of
+// another pipeline.
+func Apply(p *Pipeline, e events.Envelope) *Pipeline {
+	if e.Pipeline != p.Name {
+		return p
+	}
+	data, err := events.DecodeData(e)
+	if err != nil {
+		return p
+	}
+	next := *p
+	if !next.apply(e.Header, data) {
+		return p
+	}
+	return &next
+}
+
+// apply changes p, of which the caller made a shallow copy: what p points to
+// is shared and is copied before it is changed.
+func (p *Pipeline) apply(h events.Header, data events.Data) bool {
+	switch d := data.(type) {
+	case events.PipelineConfigured:
+		return p.configured(h, d)
+	case events.ObjectUploaded:
+		return p.object(h, d.Object, ObjectUploaded)
+	case events.ObjectRemoved:
+		return p.object(h, d.Object, ObjectRemoved)
+	case events.PartitionIngested:
+		return p.ingested(d)
+	case events.PartitionRejected:
+		return p.rejected(d)
+	case events.PartitionRemoved:
+		return true
+	case events.LabelsIngested:
+		return p.labelled(h, d)
+	case events.DatasetValidated:
+		return p.validated(h, d)
+	case events.TrainingStarted:
+		return p.runStarted(h, d)
+	case events.TrainingProgressed:
+		return p.changeRun(d.Run, func(r *Run) { r.progress(d) })
+	case events.TrainingCompleted:
+		return p.runCompleted(h, d)
+	case events.TrainingFailed:
+		return p.changeRun(d.Run, func(r *Run) { r.fail(h, d) })
+	case events.TrainingSkipped:
+		return p.skipped(h, d)
+	case events.ModelRegistered:
+		p.addModel(&Model{State: Candidate, Name: d.Name, Model: d.Model, Created: h.Time, Event: h.ID})
+		return true
+	case events.ModelApproved:
+		return p.judged(d.Evaluation, true)
+	case events.ModelRejected:
+		return p.judged(d.Evaluation, false)
+	case events.RolloutStarted:
+		return p.rolloutStarted(h, d)
+	case events.RolloutAdvanced:
+		return p.rolloutAdvanced(h, d)
+	case events.RolloutCompleted:
+		return p.rolloutCompleted(h, d)
+	case events.RolloutAborted:
+		return p.rolloutAborted(h, d)
+	case events.PredictionsLogged:
+		return p.predicted(h, d)
+	case events.DriftChecked:
+		return p.checked(h, d.DriftCheck, "", false)
+	case events.DriftDetected:
+		return p.checked(h, d.DriftCheck, d.Action, true)
+	case events.DeadLetterRecorded:
+		return p.deadLetter(h, d)
+	case events.DeadLetterClosed:
+		p.DeadLetters = slices.DeleteFunc(slices.Clone(p.DeadLetters), func(l *DeadLetter) bool { return l.ID == d.DeadLetter })
+		return true
+	}
+	return false
+}
+
+func (p *Pipeline) configured(h events.Header, d events.PipelineConfigured) bool {
+	c, err := config.FromJSON(d.Spec)
+	if err != nil {
+		return false
+	}
+	p.Config = c
+	p.Configured = Configured{Digest: d.Digest, Bundle: d.Bundle, Dir: d.Dir, Commit: d.Commit, Time: h.Time}
+	return true
+}
+
+func (p *Pipeline) object(h events.Header, o events.Object, status ObjectStatus) bool {
+	name := o.Name()
+	old := p.Objects[name]
+	if old != nil && olderThan(o.Sequencer, old.Sequencer) {
+		return false
+	}
+	next := &Object{Object: o, Event: h.ID, Status: status, Time: h.Time}
+	if old != nil {
+		next.Order, next.Content, next.Partition = old.Order, old.Content, old.Partition
+	} else {
+		p.Uploads++
+		next.Order = p.Uploads
+	}
+	p.setObject(name, next)
+	return true
+}
+
+// olderThan compares the sequencers of one key: hex numbers as text, padded
+// to equal length. Without both nothing is older.
+func olderThan(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	n := max(len(a), len(b))
+	return strings.ToUpper(strings.Repeat("0", n-len(a))+a) < strings.ToUpper(strings.Repeat("0", n-len(b))+b)
+}
+
+func (p *Pipeline) setObject(name string, o *Object) {
+	p.Objects = maps.Clone(p.Objects)
+	if p.Objects == nil {
+		p.Objects = map[string]*Object{}
+	}
+	p.Objects[name] = o
+}
+
+func (p *Pipeline) changeObject(o events.Object, change func(*Object)) bool {
+	old := p.Objects[o.Name()]
+	if old == nil {
+		return false
+	}
+	next := *old
+	change(&next)
+	p.setObject(o.Name(), &next)
+	return true
+}
+
+func (p *Pipeline) ingested(d events.PartitionIngested) bool {
+	return p.changeObject(d.Object, func(o *Object) {
+		o.Status, o.Content, o.Partition, o.Reason = ObjectIngested, d.Content, d.Data.Digest, ""
+	})
+}
+
+func (p *Pipeline) rejected(d events.PartitionRejected) bool {
+	return p.changeObject(d.Object, func(o *Object) {
+		o.Status, o.Content = ObjectRejected, d.Content
+		if len(d.Problems) > 0 {
+			o.Reason = d.Problems[0].String()
+		}
+	})
+}
+
+func (p *Pipeline) labelled(h events.Header, d events.LabelsIngested) bool {
+	p.changeObject(d.Object, func(o *Object) {
+		if o.Status == ObjectUploaded {
+			o.Status = ObjectLabels
+		}
+		o.Content = d.Content
+	})
+	p.Labels = last(p.Labels, MaxLabels, &Labels{
+		Object: d.Object, Data: d.Data, Joined: d.Joined, Rows: d.Rows, Matched: d.Matched, Unmatched: d.Unmatched, Time: h.Time,
+	})
+	return true
+}
+
+func (p *Pipeline) validated(h events.Header, d events.DatasetValidated) bool {
+	ds := &p.Dataset
+	partitions := slices.DeleteFunc(slices.Clone(ds.Partitions), func(m *Partition) bool {
+		return m.Data.Digest == d.Removed || d.Added != nil && m.Object.Name() == d.Added.Object.Name()
+	})
+	if d.Added != nil {
+		m := &Partition{DatasetPartition: *d.Added, Time: h.Time}
+		p.changeObject(d.Added.Object, func(o *Object) {
+			m.Order = o.Order
+			if o.Partition == d.Added.Data.Digest {
+				o.Status = ObjectValid
+			}
+		})
+		at, _ := slices.BinarySearchFunc(partitions, m, func(a, b *Partition) int { return a.Order - b.Order })
+		partitions = slices.Insert(partitions, at, m)
+		ds.NewRows += d.Added.Rows
+		ds.NewPartitions++
+		ds.Added = h.Time
+	}
+	ds.Partitions = partitions
+	ds.Snapshot, ds.Manifest, ds.Profile, ds.Rows, ds.Time, ds.Event = d.Snapshot, d.Manifest, d.Profile, d.Rows, h.Time, h.ID
+	ds.Snapshots = last(ds.Snapshots, MaxSnapshots, &Snapshot{
+		Digest: d.Snapshot, Partitions: d.Partitions, Rows: d.Rows, Manifest: d.Manifest, Profile: d.Profile,
+		Warnings: d.Warnings, Time: h.Time, Event: h.ID,
+	})
+	return true
+}
+
+func (p *Pipeline) deadLetter(h events.Header, d events.DeadLetterRecorded) bool {
+	p.DeadLetters = append(slices.Clip(p.DeadLetters), &DeadLetter{
+		ID: h.ID, Event: d.Event.ID, Type: d.Event.Type, Subject: d.Event.Subject, Function: d.Function,
+		Attempts: d.Attempts, Reason: d.Reason, Time: h.Time,
+	})
+	return true
+}
+
+// last appends x to a copy of s and keeps the newest n.
+func last[T any](s []T, n int, x T) []T {
+	if len(s) >= n {
+		s = s[len(s)-n+1:]
+	}
+	return append(slices.Clip(s), x)
+}
+
+// Digest names the fold's shape: a cached state of another shape is not read.
+// Raise it with every change of the types or of what Apply does.
+const Digest = "2026-11-1"
+
+// Encode writes the state as canonical JSON: equal states give equal bytes.
+func (p *Pipeline) Encode() ([]byte, error) { return json.Marshal(p) }

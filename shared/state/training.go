@@ -1,0 +1,124 @@
+package state
+
+import (
+	"slices"
+
+	"millrace.dev/events"
+)
+
+func (p *Pipeline) runStarted(h events.Header, d events.TrainingStarted) bool {
+	if p.Run(d.Run) != nil {
+		return false
+	}
+	p.Runs = append(slices.Clip(p.Runs), &Run{TrainingStarted: d, Status: RunStarted, Started: h.Time, Event: h.ID})
+	p.Wish = nil
+	p.Dataset.NewRows, p.Dataset.NewPartitions = 0, 0
+	return true
+}
+
+// changeRun applies change to a copy of the run.
+func (p *Pipeline) changeRun(id string, change func(*Run)) bool {
+	i := slices.IndexFunc(p.Runs, func(r *Run) bool { return r.Run == id })
+	if i < 0 {
+		return false
+	}
+	r := *p.Runs[i]
+	change(&r)
+	p.Runs = slices.Clone(p.Runs)
+	p.Runs[i] = &r
+	return true
+}
+
+func (r *Run) progress(d events.TrainingProgressed) {
+	if r.Status == RunStarted && d.Step >= r.Step {
+		r.Step, r.Metrics = d.Step, d.Metrics
+	}
+}
+
+func (r *Run) fail(h events.Header, d events.TrainingFailed) {
+	if r.Status != RunStarted {
+		return
+	}
+	r.Status, r.Ended, r.Failure, r.LogTail, r.Log = RunFailed, h.Time, d.Reason, d.LogTail, d.Log
+	r.Attempts, r.Seconds = d.Attempts, d.Seconds
+}
+
+func (p *Pipeline) runCompleted(h events.Header, d events.TrainingCompleted) bool {
+	run := p.Run(d.Run)
+	if run == nil || run.Status != RunStarted {
+		return false
+	}
+	version := p.addModel(&Model{
+		State: Candidate, Run: d.Run, Snapshot: run.Snapshot, Model: d.Model, Created: h.Time, Event: h.ID,
+	})
+	return p.changeRun(d.Run, func(r *Run) {
+		r.Status, r.Ended, r.Version, r.Log = RunCompleted, h.Time, version, d.Log
+		r.Attempts, r.Seconds = d.Attempts, d.Seconds
+		if len(d.Metrics) > 0 {
+			r.Metrics = d.Metrics
+		}
+	})
+}
+
+func (p *Pipeline) addModel(m *Model) int {
+	m.Version = len(p.Models) + 1
+	p.Models = append(slices.Clip(p.Models), m)
+	return m.Version
+}
+
+func (p *Pipeline) skipped(h events.Header, d events.TrainingSkipped) bool {
+	if !d.Waits {
+		return false
+	}
+	w := &Wish{Trigger: d.Trigger, Reason: d.Reason, Because: d.Causes, Since: h.Time, Until: parseTime(d.Until)}
+	if old := p.Wish; old != nil {
+		w.Since = old.Since
+		// A wish that drift or a person made is not replaced by a lesser one:
+		// the causes add up, the first trigger stays.
+		w.Trigger = old.Trigger
+		w.Because = union(old.Because, d.Causes)
+	}
+	p.Wish = w
+	return true
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, x := range b {
+		if !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (p *Pipeline) judged(d events.Evaluation, approved bool) bool {
+	return p.changeModel(d.Version, func(m *Model) {
+		m.Approved = approved
+		switch {
+		case !approved && m.State == Candidate:
+			m.State = Rejected
+		case approved && m.State == Rejected:
+			m.State = Candidate
+		}
+		d.Score.Slices = nil
+		if d.Champion != nil {
+			c := *d.Champion
+			c.Slices = nil
+			d.Champion = &c
+		}
+		m.Evaluation = &d
+	})
+}
+
+// changeModel applies change to a copy of the version.
+func (p *Pipeline) changeModel(version int, change func(*Model)) bool {
+	if p.Model(version) == nil {
+		return false
+	}
+	m := *p.Models[version-1]
+	change(&m)
+	p.Models = slices.Clone(p.Models)
+	p.Models[version-1] = &m
+	return true
+}
