@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -171,7 +172,7 @@ func appendValues(to []parquet.Value, typ Type, column int, v *Vector, from, end
 		var x parquet.Value
 		switch typ {
 		case String:
-			x = parquet.ByteArrayValue([]byte(v.Strings[i]))
+			x = parquet.ByteArrayValue(bytesOf(v.Strings[i]))
 		case Float:
 			x = parquet.DoubleValue(v.Floats[i])
 		case Bool:
@@ -183,6 +184,9 @@ func appendValues(to []parquet.Value, typ Type, column int, v *Vector, from, end
 	}
 	return to
 }
+
+// bytesOf returns the bytes of s without copying them. Nobody writes to them.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // Rows returns the number of rows written so far.
 func (w *Writer) Rows() int64 { return w.rows }

@@ -1,0 +1,104 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+)
+
+// bins is into how many parts a span of time is divided at once in the search
+// for the point where the hold-out begins.
+const bins = 1 << 16
+
+// newest returns the time from which on the rows are the newest fraction of all
+// rows, or as near to it as ties allow.
+//
+// It finds the value of that rank by counting rows in ever finer bins, so that
+// memory does not grow with the number of rows; three passes over one column
+// are enough for a year.
+func newest(ctx context.Context, in []string, column string, fraction float64) (int64, error) {
+	var rows int64
+	least, greatest := int64(math.MaxInt64), int64(math.MinInt64)
+	err := eachTime(ctx, in, column, func(t int64) {
+		rows++
+		least, greatest = min(least, t), max(greatest, t)
+	})
+	if err != nil {
+		return 0, err
+	}
+	if rows == 0 {
+		return 0, &Unreadable{Column: column, Reason: "there are no rows to hold out", Try: "add data"}
+	}
+	if least == greatest {
+		return 0, &Unreadable{Column: column, Reason: fmt.Sprintf("all rows have the same %s, so that none is newer than the others", column), Try: "cut the hold-out by hash"}
+	}
+	want := max(int64(math.Round(fraction*float64(rows))), 1)
+
+	// The value of rank want, counted from the newest, is in [low, high];
+	// newer rows than high: above.
+	low, high, above := uint64(0), uint64(greatest)-uint64(least), int64(0)
+	inside := rows
+	for low < high {
+		width := (high-low)/bins + 1
+		counts := make([]int64, (high-low)/width+1)
+		err := eachTime(ctx, in, column, func(t int64) {
+			if d := uint64(t) - uint64(least); d >= low && d <= high {
+				counts[(d-low)/width]++
+			}
+		})
+		if err != nil {
+			return 0, err
+		}
+		i := len(counts) - 1
+		for ; above+counts[i] < want; i-- {
+			above += counts[i]
+		}
+		inside = counts[i]
+		low += uint64(i) * width
+		high = min(high, low+width-1)
+	}
+	// Rows of this very time are all held out or all not: whichever is nearer,
+	// but neither nothing nor everything.
+	without, with := above, above+inside
+	if with == rows || without > 0 && want-without < with-want {
+		low++
+	}
+	return int64(uint64(least) + low), nil
+}
+
+func eachTime(ctx context.Context, in []string, column string, f func(int64)) error {
+	for _, path := range in {
+		if err := eachTimeOf(ctx, path, column, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachTimeOf(ctx context.Context, path, column string, f func(int64)) error {
+	r, err := Open(path, []string{column})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		b, err := r.Next(rowGroup)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for i, t := range b.Columns[0].Ints {
+			if b.Columns[0].Null(i) {
+				return &Unreadable{Column: column, Reason: fmt.Sprintf("a row has no %s, so that it belongs on neither side of the hold-out", column), Try: "allow no nulls in this column, or cut the hold-out by hash"}
+			}
+			f(t)
+		}
+	}
+}
