@@ -3,7 +3,7 @@ package config
 // Evaluate is how a new model is judged.
 type Evaluate struct {
 	// What is measured on the hold-out. Default: the task's usual metrics.
-	Metrics []string `json:"metrics,omitempty"`
+	Metrics []string `json:"metrics,omitempty" nonempty:"true"`
 	// Columns by whose values the hold-out is measured again, slice by slice.
 	Slices []string `json:"slices,omitempty"`
 	// What a new model must reach to be approved.
@@ -47,7 +47,7 @@ type Promote struct {
 	// Whether a person says yes before traffic moves.
 	Approval string `json:"approval" default:"none" enum:"none,required"`
 	// Per cents of traffic, ascending to 100 (canary). Default [10, 50, 100].
-	Steps []int `json:"steps,omitempty" min:"1" max:"100"`
+	Steps []int `json:"steps,omitempty" nonempty:"true" min:"1" max:"100"`
 	// The evidence a step needs (canary). Default 500 requests within 1h.
 	Advance Advance `json:"advance,omitzero"`
 	// What happens when the evidence does not come in time (canary). Default hold.

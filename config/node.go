@@ -1,0 +1,118 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// kind is what a node is.
+type kind int
+
+const (
+	kindNull kind = iota
+	kindBool
+	kindInt
+	kindFloat
+	kindText
+	kindList
+	kindMap
+)
+
+func (k kind) String() string {
+	return [...]string{"nothing", "a truth value", "a whole number", "a number", "a text", "a list", "a mapping"}[k]
+}
+
+// node is one value of a document, be it YAML or JSON: the decoder knows
+// nothing else. An alias stands in the tree as often as it is used.
+type node struct {
+	kind   kind
+	value  any    // bool, int64, float64 or string
+	source string // a scalar as it is written
+	items  []*node
+	fields []field
+	pos    position
+}
+
+// field is one entry of a mapping.
+type field struct {
+	name  string
+	pos   position
+	value *node
+}
+
+// position is a place in a file; lines and columns count from 1.
+type position struct{ line, column int }
+
+// get returns the first entry of that name.
+func (n *node) get(name string) *field {
+	i := slices.IndexFunc(n.fields, func(f field) bool { return f.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &n.fields[i]
+}
+
+// plain is the node as encoding/json would have it, with int64 for whole
+// numbers.
+func (n *node) plain() any {
+	switch n.kind {
+	case kindList:
+		list := make([]any, len(n.items))
+		for i, item := range n.items {
+			list[i] = item.plain()
+		}
+		return list
+	case kindMap:
+		m := make(map[string]any, len(n.fields))
+		for _, f := range n.fields {
+			m[f.name] = f.value.plain()
+		}
+		return m
+	}
+	return n.value
+}
+
+// parseJSON reads a JSON document.
+func parseJSON(data []byte) (*node, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var x any
+	if err := dec.Decode(&x); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("more than one JSON value")
+	}
+	return jsonNode(x), nil
+}
+
+func jsonNode(x any) *node {
+	switch x := x.(type) {
+	case bool:
+		return &node{kind: kindBool, value: x, source: fmt.Sprint(x)}
+	case string:
+		return &node{kind: kindText, value: x, source: x}
+	case json.Number:
+		n := &node{kind: kindFloat, value: number(x), source: x.String()}
+		if _, whole := n.value.(int64); whole {
+			n.kind = kindInt
+		}
+		return n
+	case []any:
+		n := &node{kind: kindList}
+		for _, item := range x {
+			n.items = append(n.items, jsonNode(item))
+		}
+		return n
+	case map[string]any:
+		n := &node{kind: kindMap}
+		for name, value := range x {
+			n.fields = append(n.fields, field{name: name, value: jsonNode(value)})
+		}
+		return n
+	}
+	return &node{kind: kindNull}
+}
