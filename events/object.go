@@ -85,7 +85,7 @@ type Problem struct {
 	Count    int64   `json:"count,omitempty"`
 	Fraction float64 `json:"fraction,omitempty"`
 	Allowed  float64 `json:"allowed,omitempty"`
-	// Examples are up to 20 rows that break the rule; "row" is the row's
+	// Examples are up to 20 rows that break the rule; "_row" is the row's
 	// number from 1.
 	Examples []map[string]any `json:"examples,omitempty"`
 }

@@ -20,6 +20,9 @@ type PartitionIngested struct {
 	// Content is the digest of the object's bytes, so that a sweep and a
 	// second notification recognise them.
 	Content string `json:"content"`
+	// Config is the digest of the configuration it was read under: other rules
+	// make another partition of the same bytes.
+	Config string `json:"config,omitempty"`
 	// Labels is set when the rows are logged predictions joined with labels
 	// that arrived later.
 	Labels bool `json:"labels,omitempty"`
@@ -45,8 +48,10 @@ type PartitionRejected struct {
 	// Stage is ingest or validate.
 	Stage string `json:"stage"`
 	// Data is the partition that was checked, if it came so far.
-	Data     Ref       `json:"data,omitzero"`
-	Content  string    `json:"content,omitempty"`
+	Data    Ref    `json:"data,omitzero"`
+	Content string `json:"content,omitempty"`
+	// Config is the digest of the configuration that it was held against.
+	Config   string    `json:"config,omitempty"`
 	Rows     int64     `json:"rows,omitempty"`
 	Problems []Problem `json:"problems"`
 	// Report holds the whole of what did not fit into the event.
@@ -91,8 +96,10 @@ type LabelsIngested struct {
 	// Data are the labels as canonical Parquet: the key's columns and the label.
 	Data Ref   `json:"data"`
 	Rows int64 `json:"rows"`
-	// Content is the digest of the object's bytes.
+	// Content is the digest of the object's bytes, Config of the configuration
+	// they were read under.
 	Content string   `json:"content"`
+	Config  string   `json:"config,omitempty"`
 	Key     []string `json:"key"`
 	// Joined are the matched rows with what was predicted for them: the logged
 	// features, outputs, version and the label. Empty when nothing matched.
@@ -131,9 +138,11 @@ type DatasetValidated struct {
 	// Snapshot is the digest of the snapshot: of the digests of its partitions in order.
 	Snapshot string `json:"snapshot"`
 	// Added is the partition that passed; Removed the digest of the one that
-	// left or was replaced.
-	Added   *DatasetPartition `json:"added,omitempty"`
-	Removed string            `json:"removed,omitempty"`
+	// left or was replaced, and RemovedObject the name of its object, since
+	// two objects may have equal rows.
+	Added         *DatasetPartition `json:"added,omitempty"`
+	Removed       string            `json:"removed,omitempty"`
+	RemovedObject string            `json:"removedObject,omitempty"`
 	// Partitions and Rows count the snapshot.
 	Partitions int   `json:"partitions"`
 	Rows       int64 `json:"rows"`

@@ -39,9 +39,9 @@ func (p *Pipeline) apply(h events.Header, data events.Data) bool {
 	case events.ObjectRemoved:
 		return p.object(h, d.Object, ObjectRemoved)
 	case events.PartitionIngested:
-		return p.ingested(d)
+		return p.ingested(h, d)
 	case events.PartitionRejected:
-		return p.rejected(d)
+		return p.rejected(h, d)
 	case events.PartitionRemoved:
 		return true
 	case events.LabelsIngested:
@@ -79,6 +79,8 @@ func (p *Pipeline) apply(h events.Header, data events.Data) bool {
 		return p.checked(h, d.DriftCheck, "", false)
 	case events.DriftDetected:
 		return p.checked(h, d.DriftCheck, d.Action, true)
+	case events.EventHandled:
+		return p.handled(d)
 	case events.DeadLetterRecorded:
 		return p.deadLetter(h, d)
 	case events.DeadLetterClosed:
@@ -106,13 +108,34 @@ func (p *Pipeline) object(h events.Header, o events.Object, status ObjectStatus)
 	}
 	next := &Object{Object: o, Event: h.ID, Status: status, Time: h.Time}
 	if old != nil {
-		next.Order, next.Content, next.Partition = old.Order, old.Content, old.Partition
+		next.Order, next.Content, next.Config, next.Partition = old.Order, old.Content, old.Config, old.Partition
+		next.Before = old.Before
+		if old.Status != ObjectUploaded {
+			next.Before = old.Status
+		}
 	} else {
 		p.Uploads++
 		next.Order = p.Uploads
 	}
+	if status == ObjectRemoved {
+		next.Content, next.Config = "", ""
+	}
 	p.setObject(name, next)
 	return true
+}
+
+// handled gives an object back what had become of it when ingest found
+// nothing to do about its newest upload, as with the same bytes again.
+func (p *Pipeline) handled(d events.EventHandled) bool {
+	if d.Function != "ingest" || d.Type != (events.ObjectUploaded{}).EventType() {
+		return false
+	}
+	for _, o := range p.Objects {
+		if o.Event == d.Event && o.Status == ObjectUploaded && o.Before != "" {
+			return p.changeObject(o.Object, func(o *Object) { o.Status, o.Before = o.Before, "" })
+		}
+	}
+	return false
 }
 
 // olderThan compares the sequencers of one key: hex numbers as text, padded
@@ -144,15 +167,45 @@ func (p *Pipeline) changeObject(o events.Object, change func(*Object)) bool {
 	return true
 }
 
-func (p *Pipeline) ingested(d events.PartitionIngested) bool {
+// answers reports whether an event is what came of the newest upload of an
+// object; what comes of an older one is told by the log alone.
+func (o *Object) answers(h events.Header) bool {
+	return h.CausationID == o.Event || h.CausationID == ""
+}
+
+// settle moves what has become of the object's bytes on, also when a newer
+// upload or a removal stands before it.
+func (o *Object) settle(from, to ObjectStatus) {
+	switch {
+	case o.Status == from:
+		o.Status = to
+	case o.Before == from:
+		o.Before = to
+	}
+}
+
+func (p *Pipeline) ingested(h events.Header, d events.PartitionIngested) bool {
 	return p.changeObject(d.Object, func(o *Object) {
-		o.Status, o.Content, o.Partition, o.Reason = ObjectIngested, d.Content, d.Data.Digest, ""
+		if !o.answers(h) {
+			return
+		}
+		o.Status, o.Before, o.Content, o.Config, o.Partition, o.Reason = ObjectIngested, "", d.Content, d.Config, d.Data.Digest, ""
+		if m := p.Dataset.Partition(d.Object.Name()); m != nil && m.Data.Digest == d.Data.Digest {
+			o.Status = ObjectValid
+		}
 	})
 }
 
-func (p *Pipeline) rejected(d events.PartitionRejected) bool {
+func (p *Pipeline) rejected(h events.Header, d events.PartitionRejected) bool {
 	return p.changeObject(d.Object, func(o *Object) {
-		o.Status, o.Content = ObjectRejected, d.Content
+		switch {
+		case d.Stage == "validate" && o.Partition == d.Data.Digest:
+			o.settle(ObjectIngested, ObjectRejected)
+		case d.Stage != "validate" && o.answers(h):
+			o.Status, o.Before, o.Content, o.Config = ObjectRejected, "", d.Content, d.Config
+		default:
+			return
+		}
 		if len(d.Problems) > 0 {
 			o.Reason = d.Problems[0].String()
 		}
@@ -161,10 +214,13 @@ func (p *Pipeline) rejected(d events.PartitionRejected) bool {
 
 func (p *Pipeline) labelled(h events.Header, d events.LabelsIngested) bool {
 	p.changeObject(d.Object, func(o *Object) {
-		if o.Status == ObjectUploaded {
-			o.Status = ObjectLabels
+		if !o.answers(h) {
+			return
 		}
-		o.Content = d.Content
+		if o.Status == ObjectUploaded {
+			o.Status, o.Before = ObjectLabels, ""
+		}
+		o.Content, o.Config, o.Reason = d.Content, d.Config, ""
 	})
 	p.Labels = last(p.Labels, MaxLabels, &Labels{
 		Object: d.Object, Data: d.Data, Joined: d.Joined, Rows: d.Rows, Matched: d.Matched, Unmatched: d.Unmatched, Time: h.Time,
@@ -175,14 +231,16 @@ func (p *Pipeline) labelled(h events.Header, d events.LabelsIngested) bool {
 func (p *Pipeline) validated(h events.Header, d events.DatasetValidated) bool {
 	ds := &p.Dataset
 	partitions := slices.DeleteFunc(slices.Clone(ds.Partitions), func(m *Partition) bool {
-		return m.Data.Digest == d.Removed || d.Added != nil && m.Object.Name() == d.Added.Object.Name()
+		name := m.Object.Name()
+		return m.Data.Digest == d.Removed && (d.RemovedObject == "" || d.RemovedObject == name) ||
+			d.Added != nil && name == d.Added.Object.Name()
 	})
 	if d.Added != nil {
 		m := &Partition{DatasetPartition: *d.Added, Time: h.Time}
 		p.changeObject(d.Added.Object, func(o *Object) {
 			m.Order = o.Order
 			if o.Partition == d.Added.Data.Digest {
-				o.Status = ObjectValid
+				o.settle(ObjectIngested, ObjectValid)
 			}
 		})
 		at, _ := slices.BinarySearchFunc(partitions, m, func(a, b *Partition) int { return a.Order - b.Order })
@@ -218,7 +276,7 @@ func last[T any](s []T, n int, x T) []T {
 
 // Digest names the fold's shape: a cached state of another shape is not read.
 // Raise it with every change of the types or of what Apply does.
-const Digest = "2026-11-1"
+const Digest = "2026-11-2"
 
 // Encode writes the state as canonical JSON: equal states give equal bytes.
 func (p *Pipeline) Encode() ([]byte, error) { return json.Marshal(p) }

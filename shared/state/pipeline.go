@@ -69,8 +69,14 @@ type Object struct {
 	// of an older one has been superseded.
 	Event  string       `json:"event"`
 	Status ObjectStatus `json:"status"`
-	// Content is the digest of the bytes that were last ingested or rejected.
+	// Before is what had become of the bytes before, while those of the newest
+	// upload are still on their way, or since the object was removed.
+	Before ObjectStatus `json:"before,omitempty"`
+	// Content is the digest of the bytes that were last ingested or rejected,
+	// Config of the configuration that ruled then. Both are forgotten when the
+	// object is removed.
 	Content string `json:"content,omitempty"`
+	Config  string `json:"config,omitempty"`
 	// Partition is the digest of the newest partition made of it.
 	Partition string `json:"partition,omitempty"`
 	// Reason is the first problem of a rejected one.
@@ -301,6 +307,17 @@ const (
 
 // New is the state of a pipeline of which nothing is known.
 func New(name string) *Pipeline { return &Pipeline{Name: name} }
+
+// Partition finds the member that was made of the object of that name
+// (Object.Name), nil if there is none.
+func (d *Dataset) Partition(object string) *Partition {
+	for _, m := range d.Partitions {
+		if m.Object.Name() == object {
+			return m
+		}
+	}
+	return nil
+}
 
 // Run finds a run by its id, nil if there is none.
 func (p *Pipeline) Run(id string) *Run {
