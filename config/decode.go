@@ -249,7 +249,7 @@ func (d *decoder) list(n *node, v reflect.Value, r rules, path string) {
 		d.problem(path, "", nil, "must not be empty")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
-	r.preset = ""
+	r.preset, r.required, r.nonempty = "", false, false // they are the list's, the rest is the elements'
 	for i, item := range n.items {
 		sub := index(path, i)
 		d.where[sub] = item.pos
@@ -264,6 +264,9 @@ func (d *decoder) list(n *node, v reflect.Value, r rules, path string) {
 func (d *decoder) mapping(n *node, v reflect.Value, path string) {
 	if n.kind != kindMap {
 		d.problem(path, "", nil, "is %s and must be a mapping", n.kind)
+		return
+	}
+	if len(n.fields) == 0 {
 		return
 	}
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.fields)))

@@ -18,8 +18,8 @@ type Duration time.Duration
 func ParseDuration(text string) (Duration, error) {
 	rest, days := text, time.Duration(0)
 	if n, after, ok := strings.Cut(text, "d"); ok {
-		count, err := strconv.ParseInt(n, 10, 32)
-		if err != nil || count < 0 || count > int64(maxDuration/day) {
+		count, err := strconv.ParseUint(n, 10, 32)
+		if err != nil || count > uint64(maxDuration/day) {
 			return 0, fmt.Errorf("%q is not a duration", text)
 		}
 		days, rest = time.Duration(count)*day, after

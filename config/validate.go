@@ -81,6 +81,14 @@ func (c *checker) isColumn(path, name string) (Column, bool) {
 	return col, ok && col.Type != ""
 }
 
+// aType is a column type with its article.
+func aType(columnType string) string {
+	if columnType == TypeInt {
+		return "an int"
+	}
+	return "a " + columnType
+}
+
 func (c *checker) columnNames() []string {
 	return slices.Sorted(maps.Keys(c.Spec.Data.Columns))
 }
@@ -126,7 +134,7 @@ func (c *checker) checkColumn(path string, col Column) {
 	if !col.Numeric() {
 		for bound, set := range map[string]bool{"min": col.Min != nil, "max": col.Max != nil} {
 			if set {
-				c.says(join(path, bound), "bounds are for int and float columns, and this is a %s column", col.Type)
+				c.says(join(path, bound), "bounds are for int and float columns, and this is %s column", aType(col.Type))
 			}
 		}
 	}
@@ -134,7 +142,7 @@ func (c *checker) checkColumn(path string, col Column) {
 		c.says(join(path, "max"), "%v is less than min, %v", *col.Max, *col.Min)
 	}
 	if len(col.Values) > 0 && (col.Type == TypeTimestamp) {
-		c.says(join(path, "values"), "a %s column takes no list of values", col.Type)
+		c.says(join(path, "values"), "%s column takes no list of values", aType(col.Type))
 		return
 	}
 	c.areValues(join(path, "values"), col.Values, col.Type)
@@ -167,7 +175,7 @@ func (c *checker) areValues(path string, values []Value, columnType string) {
 			if columnType == TypeString {
 				hint = fmt.Sprintf("write it in quotes: %q", v)
 			}
-			c.d.problem(sub, hint, nil, "%s is no value of a %s column", v, columnType)
+			c.d.problem(sub, hint, nil, "%s is no value of %s column", v, aType(columnType))
 		}
 	}
 }
@@ -197,7 +205,7 @@ func (c *checker) checkChecks() {
 			case rows.Min == nil && rows.Max == nil:
 				c.says(join(path, "rows"), "needs min or max")
 			case rows.Min != nil && rows.Max != nil && *rows.Min > *rows.Max:
-				c.says(join(path, "rows.max"), "%d is less than min, %d", *rows.Max, *rows.Min)
+				c.says(join(join(path, "rows"), "max"), "%d is less than min, %d", *rows.Max, *rows.Min)
 			}
 			if c.written(join(path, "max_fraction")) && check.MaxFraction != 0 {
 				c.says(join(path, "max_fraction"), "is for unique and sql; rows counts the whole partition")
@@ -211,7 +219,7 @@ func (c *checker) checkCut() {
 	dt := c.Spec.Data
 	if dt.Time != "" {
 		if col, ok := c.isColumn("spec.data.time", dt.Time); ok && col.Type != TypeTimestamp {
-			c.says("spec.data.time", "%q is a %s column and must be a timestamp", dt.Time, col.Type)
+			c.says("spec.data.time", "%q is %s column and must be a timestamp", dt.Time, aType(col.Type))
 		}
 	}
 	if dt.Window.Partitions > 0 && dt.Window.Span > 0 {
@@ -280,7 +288,7 @@ func (c *checker) checkMonitor() {
 			continue
 		}
 		if col, ok := c.Column(name); ok && t.Test == TestKS && col.Type != "" && !col.Numeric() {
-			c.d.problem(join(path, "test"), "use psi", nil, "ks compares numbers, and %q is a %s column", name, col.Type)
+			c.d.problem(join(path, "test"), "use psi", nil, "ks compares numbers, and %q is %s column", name, aType(col.Type))
 		}
 	}
 	if m.OnDrift == OnDriftRetrain && !c.Trains() {

@@ -45,7 +45,7 @@ func (c *checker) checkLabelColumn(path string, col Column) {
 		return
 	}
 	if !slices.Contains(fits, col.Type) {
-		c.d.problem(path+".label", "", fits, "%q is a %s column, which does not fit a %s", col.Name, col.Type, c.Spec.Model.Task)
+		c.d.problem(path+".label", "", fits, "%q is %s column, which does not fit a %s", col.Name, aType(col.Type), c.Spec.Model.Task)
 	}
 }
 
@@ -163,7 +163,7 @@ func (c *checker) checkEvaluate() {
 	for i, name := range e.Slices {
 		sub := index(path+".slices", i)
 		if col, ok := c.isColumn(sub, name); ok && (col.Type == TypeFloat || col.Type == TypeTimestamp) {
-			c.says(sub, "%q is a %s column, which has too many values for slices", name, col.Type)
+			c.says(sub, "%q is %s column, which has too many values for slices", name, aType(col.Type))
 		}
 	}
 	c.areDistinct(path+".slices", e.Slices)

@@ -88,7 +88,7 @@ func (r *yamlReader) parse(data []byte) ast.Node {
 			continue
 		}
 		if body != nil {
-			r.problem(at(doc.Body.GetToken()), "is a second document; one file is one pipeline")
+			r.problem(start(doc.Body), "is a second document; one file is one pipeline")
 			return nil
 		}
 		body = doc.Body
@@ -134,13 +134,27 @@ func at(t *token.Token) position {
 	return position{t.Position.Line, t.Position.Column}
 }
 
+// start is where a value begins: a mapping at its first key, where its token
+// is the colon.
+func start(y ast.Node) position {
+	switch y := y.(type) {
+	case *ast.MappingNode:
+		if len(y.Values) > 0 {
+			return at(y.Values[0].Key.GetToken())
+		}
+	case *ast.MappingValueNode:
+		return at(y.Key.GetToken())
+	}
+	return at(y.GetToken())
+}
+
 // node makes a node of a YAML value.
 func (r *yamlReader) node(y ast.Node, depth int) *node {
 	r.nodes++
 	if y == nil || r.nodes > maxNodes {
 		return &node{}
 	}
-	n := &node{pos: at(y.GetToken())}
+	n := &node{pos: start(y)}
 	if depth > maxDepth {
 		r.problem(n.pos, "is nested deeper than %d levels", maxDepth)
 		r.nodes = maxNodes
@@ -212,11 +226,8 @@ func (r *yamlReader) node(y ast.Node, depth int) *node {
 // (<<) stands behind what is written.
 func (r *yamlReader) fields(n *node, entries []*ast.MappingValueNode, depth int) {
 	var merged []field
-	for i, e := range entries {
+	for _, e := range entries {
 		pos := at(e.Key.GetToken())
-		if i == 0 {
-			n.pos = pos
-		}
 		if e.Key.IsMergeKey() {
 			from := r.node(e.Value, depth+1)
 			for _, m := range append([]*node{from}, from.items...) {
