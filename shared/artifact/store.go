@@ -1,95 +1,178 @@
 // Package artifact keeps bytes by digest: partitions, profiles, models, logs,
 // batches of predictions, uploads.
 //
-// A store is a bucket of gocloud.dev/blob chosen by URL (file:///dir,
-// s3://bucket?region=..., gs://, azblob://, mem://). What is put is named by
-// its SHA-256, so that putting the same bytes twice is one object, nothing is
-// ever overwritten, and a reference of an event leads to the same bytes in any
-// store that has them. Bytes are written aside and appear whole or not at all.
+// A store is chosen by URL: file:///dir and mem:// are always there; s3://,
+// gs:// and azblob:// when the program imports artifact/s3, artifact/gcs or
+// artifact/azure, so that no function carries a cloud's client it does not
+// use. Buckets are opened by gocloud.dev/blob, whose URL parameters apply
+// (s3://bucket?region=eu-central-1&endpoint=...&use_path_style=true).
+//
+// What is put is named by its SHA-256, so that putting the same bytes twice is
+// one object, nothing is ever overwritten, and a reference of an event leads to
+// the same bytes in any store that has them. Bytes are written aside and
+// appear whole or not at all; in a file store they are on the disk (fsync)
+// before they appear, so that no event refers to bytes that a power loss took.
+// (Two puts of the same bytes under different file endings are two objects.)
 package artifact
 
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
 
-	"millrace.dev/events"
+	"gocloud.dev/blob"
 )
 
-// ErrNotFound says that the store does not have the bytes.
-var ErrNotFound = errors.New("not in the artifact store")
+var (
+	// ErrNotFound says that the store, or the bucket, does not have the bytes.
+	ErrNotFound = errors.New("not in the artifact store")
+	// ErrCorrupt says that the bytes are not the ones the digest names.
+	ErrCorrupt = errors.New("the bytes are not the ones their digest names")
+	// ErrDiskFull says that a disk or a quota has no room for the bytes.
+	ErrDiskFull = errors.New("no space left")
+)
 
-// Put stores what r gives, up to EOF, and returns its reference. suffix is a
-// file ending for people and tools (".parquet"), may be empty.
-func (s *Store) Put(ctx context.Context, r io.Reader, suffix string) (events.Ref, error) {
-	panic("being written")
+// Store is a store of bytes by digest. It is safe for concurrent use, and
+// several processes may share one store and one cache folder.
+type Store struct {
+	url string
+	// dir is the root of a file store; it is empty when bucket is set.
+	dir    string
+	bucket *blob.Bucket
+	// cache holds local copies of what lies in a bucket.
+	cache   string
+	scratch *scratch
+
+	mu sync.Mutex
+	// checked are the local files whose digest has been checked by this process.
+	checked map[string]bool
 }
 
-// PutBytes stores b.
-func (s *Store) PutBytes(ctx context.Context, b []byte, suffix string) (events.Ref, error) {
-	panic("being written")
+// OpenStore opens the store at url. cacheDir holds local copies of what lies
+// elsewhere, and scratch files; in a file store, scratch files lie in the
+// store itself, and cacheDir is not used. Scratch files that a killed process
+// left are removed.
+func OpenStore(ctx context.Context, url, cacheDir string) (*Store, error) {
+	s := &Store{url: url, checked: map[string]bool{}}
+	scratchDir, err := s.open(ctx, cacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("open artifact store: %w", err)
+	}
+	if s.scratch, err = openScratch(scratchDir); err != nil {
+		return nil, fmt.Errorf("open artifact store %s: %w", url, errors.Join(err, s.closeBucket()))
+	}
+	return s, nil
 }
 
-// PutFile stores the file at path; in a file store on the same file system it
-// is linked or renamed, not copied, when move is set.
-func (s *Store) PutFile(ctx context.Context, path, suffix string, move bool) (events.Ref, error) {
-	panic("being written")
+func (s *Store) open(ctx context.Context, cacheDir string) (scratchDir string, err error) {
+	dir, isFile, err := fileURL(s.url)
+	if err != nil {
+		return "", err
+	}
+	if isFile {
+		s.dir = dir
+		return filepath.Join(dir, "tmp"), os.MkdirAll(filepath.Join(dir, digests), 0o755)
+	}
+	if s.bucket, err = openURL(ctx, s.url); err != nil {
+		return "", err
+	}
+	if cacheDir, err = filepath.Abs(cacheDir); err != nil {
+		return "", err
+	}
+	s.cache = cacheDir
+	return filepath.Join(cacheDir, "tmp"), os.MkdirAll(filepath.Join(cacheDir, digests), 0o755)
 }
 
-// Open reads the bytes of ref. The digest is checked while they are read: the
-// reader's last Read fails when they are not the ones that were meant.
-func (s *Store) Open(ctx context.Context, ref events.Ref) (io.ReadCloser, error) {
-	panic("being written")
-}
+// URL is the URL the store was opened with.
+func (s *Store) URL() string { return s.url }
 
-// Bytes reads the whole of ref, which must not be larger than limit.
-func (s *Store) Bytes(ctx context.Context, ref events.Ref, limit int64) ([]byte, error) {
-	panic("being written")
-}
+// Close releases the store and removes its scratch files.
+func (s *Store) Close() error { return errors.Join(s.scratch.close(), s.closeBucket()) }
 
-// Path gives a local file with the bytes of ref, to be read only: the store's
-// own in a file store, else a copy in the cache folder. The digest has been
-// checked once. The file stays until the store is closed or longer.
-func (s *Store) Path(ctx context.Context, ref events.Ref) (string, error) {
-	panic("being written")
+func (s *Store) closeBucket() error {
+	if s.bucket == nil {
+		return nil
+	}
+	return s.bucket.Close()
 }
 
 // TempDir makes a folder for scratch files on the store's file system where
 // possible, so that PutFile can move. The caller removes it; what a killed
-// process left is removed at the next start.
+// process left is removed at the next start, so nothing that must outlive the
+// process belongs there.
 func (s *Store) TempDir(pattern string) (string, error) {
-	panic("being written")
+	dir, err := os.MkdirTemp(s.scratch.dir, strings.ReplaceAll(pattern, string(os.PathSeparator), "-"))
+	return dir, full(err)
 }
 
-// Store is a store of bytes by digest. It is safe for concurrent use.
-type Store struct{}
-
-// OpenStore opens the store at url. cacheDir holds local copies of what lies
-// elsewhere, and scratch files.
-func OpenStore(ctx context.Context, url, cacheDir string) (*Store, error) {
-	panic("being written")
+// Free is how many bytes fit on the disk that takes what is written to the
+// store first: the store's own in a file store, else that of the cache folder.
+func (s *Store) Free() (int64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(s.scratch.dir, &fs); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", s.scratch.dir, err)
+	}
+	return int64(fs.Bavail) * int64(fs.Bsize), nil
 }
 
-// Close releases the store.
-func (s *Store) Close() error { panic("being written") }
-
-// Bucket is a foreign bucket, from which uploads are read: the one named in an
-// object's Bucket ("s3://landing").
-type Bucket struct{}
-
-// OpenBucket opens the bucket of that URL. options are added to the URL as
-// its query (region, endpoint), from the installation's settings.
-func OpenBucket(ctx context.Context, url, options string) (*Bucket, error) { panic("being written") }
-
-// Open reads an object; size is -1 if unknown. ErrNotFound if it is gone.
-func (b *Bucket) Open(ctx context.Context, key string) (r io.ReadCloser, size int64, err error) {
-	panic("being written")
+// fileURL gives the folder of a file:// URL; ok is false for other schemes.
+func fileURL(raw string) (dir string, ok bool, err error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return "", false, err
+	case raw == "":
+		return "", false, errors.New("the URL is empty; write file:///folder or s3://bucket")
+	case u.Scheme == "":
+		return "", false, fmt.Errorf("%q has no scheme; a folder is written file:///folder", raw)
+	case u.Scheme != "file":
+		return "", false, nil
+	case u.Host != "" && u.Host != "." && u.Host != "localhost":
+		return "", false, fmt.Errorf("%q names the host %q; write file:///%s%s for a folder of this machine", raw, u.Host, u.Host, u.Path)
+	case u.RawQuery != "" && u.RawQuery != "create_dir=true":
+		return "", false, fmt.Errorf("%q: a file store takes no parameters", raw)
+	}
+	dir = u.Path
+	if u.Opaque != "" { // file:folder
+		dir = u.Opaque
+	}
+	if u.Host == "." { // file://./folder
+		dir = "." + dir
+	}
+	if dir == "" || dir == "/" {
+		return "", false, fmt.Errorf("%q names no folder", raw)
+	}
+	dir, err = filepath.Abs(dir)
+	return dir, true, err
 }
 
-// List calls f for each object below prefix in key order, until f returns false.
-func (b *Bucket) List(ctx context.Context, prefix string, f func(events.Object) bool) error {
-	panic("being written")
+// openURL opens a bucket of a scheme that is linked into the program.
+func openURL(ctx context.Context, raw string) (*blob.Bucket, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	mux := blob.DefaultURLMux()
+	if !mux.ValidBucketScheme(u.Scheme) {
+		return nil, fmt.Errorf("%s: this program has no support for %q; it has %s", raw, u.Scheme+"://", strings.Join(mux.BucketSchemes(), "://, ")+"://")
+	}
+	b, err := mux.OpenBucketURL(ctx, u)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", u.Redacted(), err)
+	}
+	return b, nil
 }
 
-// Close releases the bucket.
-func (b *Bucket) Close() error { panic("being written") }
+// full makes a person's sentence of what the system says when a disk is full.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: free some space on the disk, or point the store to a larger one: %w", ErrDiskFull, err)
+	}
+	return err
+}

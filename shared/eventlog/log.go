@@ -3,81 +3,165 @@ package eventlog
 import (
 	"context"
 	"errors"
-	"iter"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
-	"millrace.dev/events"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrMoved says that a commit was refused because something it hung on has
-// changed: the guarded noun, or an event it wanted to announce first. Fold
-// again and decide again.
-var ErrMoved = errors.New("the log has moved on")
+// Stream is the name of the stream that is the log.
+const Stream = "EVENTS"
 
-// Commit is what is appended as one: all of it or nothing.
-type Commit struct {
-	Pipeline string
-	// Function announces. Data that originates (events.Originated) stands
-	// under its own function and cause.
-	Function string
-	// Handled is the event that led here; the cause of the commit is made of
-	// it. Zero for an origin, which then needs Cause.
-	Handled events.Header
-	// Cause of an origin: events.Cause over what makes it one.
-	Cause string
-	Data  []events.Data
-	// Guards are the nouns the decision hangs on.
-	Guards []Guard
-	// Attributes are added to each event's extensions.
-	Attributes map[string]string
+// maxOpenBatches bounds a process's atomic batches: a stream takes 50 in flight.
+const maxOpenBatches = 8
+
+// Log is the event log. It is safe for concurrent use.
+type Log struct {
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	logger  *slog.Logger
+	batches chan struct{}
 }
 
-// Guard holds a commit against the newest event of a noun that the decision saw.
-type Guard struct {
-	Noun string
-	// Sequence is the highest folded sequence of the noun, 0 if there is none.
-	Sequence uint64
+// Options of a log.
+type Options struct {
+	// Replicas of the stream when it is made; 1 if 0.
+	Replicas int
+	Logger   *slog.Logger
 }
 
-// Appended is the outcome of a commit.
-type Appended struct {
-	// Events are as they stand in the log. For a duplicate: as they were first
-	// committed.
-	Events []events.Envelope
-	// Duplicate says that the same handling or origin had been committed before.
-	Duplicate bool
+// Open opens the log over a connection, and makes its stream if there is none.
+// The connection stays the caller's.
+func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches)}
+	if err := l.ensureStream(ctx, max(1, o.Replicas)); err != nil {
+		return nil, fmt.Errorf("open the event log at %s: %w", nc.ConnectedUrlRedacted(), err)
+	}
+	return l, nil
 }
 
-// Append commits. A second commit of the same handling or origin is a success
-// with Duplicate set, whatever it would now say. ErrMoved asks to decide again.
-// It sends again by itself what the server did not answer.
-func (l *Log) Append(ctx context.Context, c Commit) (Appended, error)
-
-// Filter chooses events. Zero fields choose all.
-type Filter struct {
-	Pipeline string
-	// Types are CloudEvents types.
-	Types []string
-	// From is the first sequence, To the last one, 0 for the newest.
-	From, To uint64
+func (l *Log) ensureStream(ctx context.Context, replicas int) error {
+	_, err := l.js.Stream(ctx, Stream)
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err
+	}
+	_, err = l.js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:                 Stream,
+		Description:          "Millrace's event log: every fact, for ever",
+		Subjects:             []string{root + ".>"},
+		MaxMsgsPerSubject:    1,
+		Discard:              jetstream.DiscardNew,
+		DiscardNewPerSubject: true,
+		DenyDelete:           true,
+		DenyPurge:            true,
+		AllowDirect:          true,
+		AllowAtomicPublish:   true,
+		Storage:              jetstream.FileStorage,
+		Replicas:             replicas,
+	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil
+	}
+	return err
 }
 
-// Read gives the committed events in order, up to the newest at the time of
-// the call. It begins at a direct get: for finding, not for deciding.
-func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[events.Envelope, error]
+// JetStream is the log's JetStream, for streams and consumers beside it.
+func (l *Log) JetStream() jetstream.JetStream { return l.js }
 
-// Follow gives the committed events in order and waits for more, until ctx ends.
-func (l *Log) Follow(ctx context.Context, f Filter) iter.Seq2[events.Envelope, error]
+// Ready says whether the log can be reached now.
+func (l *Log) Ready(ctx context.Context) error {
+	if s := l.nc.Status(); s != nats.CONNECTED {
+		return fmt.Errorf("the NATS server at %s is not connected: %s", l.nc.ConnectedUrlRedacted(), s)
+	}
+	_, err := l.js.Stream(ctx, Stream)
+	return err
+}
 
-// Find gives the event with the id, false if the log does not have it.
-func (l *Log) Find(ctx context.Context, pipeline, id string) (events.Envelope, bool, error)
+// Size is the number of events in the log and the bytes they take.
+func (l *Log) Size(ctx context.Context) (count, bytes uint64, err error) {
+	s, err := l.js.Stream(ctx, Stream)
+	if err != nil {
+		return 0, 0, err
+	}
+	info := s.CachedInfo()
+	return info.State.Msgs, info.State.Bytes, nil
+}
 
-// Last is the sequence of the newest event of a pipeline (of all for ""),
-// asked of the leader; 0 if there is none.
-func (l *Log) Last(ctx context.Context, pipeline string) (uint64, error)
+// Pipelines lists the pipelines that have events, sorted.
+func (l *Log) Pipelines(ctx context.Context) ([]string, error) {
+	s, err := l.js.Stream(ctx, Stream)
+	if err != nil {
+		return nil, fmt.Errorf("list pipelines: %w", err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(root+".*.pipeline.configured.>"))
+	if err != nil {
+		return nil, fmt.Errorf("list pipelines: %w", err)
+	}
+	var names []string
+	for subject := range info.State.Subjects {
+		if t := strings.SplitN(subject, ".", 3); len(t) == 3 && !slices.Contains(names, t[1]) {
+			names = append(names, t[1])
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
 
-// SequenceAt is the sequence of the last event at or before t.
-func (l *Log) SequenceAt(ctx context.Context, t time.Time) (uint64, error)
+// SequenceAt is the sequence of the last event at or before t, 0 if there is none.
+func (l *Log) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
+	s, err := l.js.Stream(ctx, Stream)
+	if err != nil {
+		return 0, err
+	}
+	last := s.CachedInfo().State.LastSeq
+	// The first event after t, less one.
+	from := uint64(1)
+	to := last + 1
+	for from < to {
+		mid := from + (to-from)/2
+		m, err := s.GetMsg(ctx, mid)
+		if err != nil {
+			return 0, fmt.Errorf("look for the events of %s: %w", t.Format(time.RFC3339), err)
+		}
+		if m.Time.After(t) {
+			to = mid
+		} else {
+			from = mid + 1
+		}
+	}
+	return from - 1, nil
+}
 
-// Pipelines lists the pipelines that have events.
-func (l *Log) Pipelines(ctx context.Context) ([]string, error)
+// CommitEnd rounds a sequence down to the end of a commit, so that no commit
+// is seen in part.
+func (l *Log) CommitEnd(ctx context.Context, sequence uint64) (uint64, error) {
+	if sequence == 0 {
+		return 0, nil
+	}
+	s, err := l.js.Stream(ctx, Stream)
+	if err != nil {
+		return 0, err
+	}
+	m, err := s.GetMsg(ctx, min(sequence, s.CachedInfo().State.LastSeq))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read event %d: %w", sequence, err)
+	}
+	if at := commitPlace(m.Header); at.more() > 0 {
+		return m.Sequence - uint64(at.index), nil
+	}
+	return m.Sequence, nil
+}

@@ -136,6 +136,14 @@ def matrix_models():
     save("matrix", to_onnx(forest, initial_types=[("features", FloatTensorType([None, len(names)]))], target_opset=OPSET))
     record("matrix", "regression", features, few, feeds, "variable")
 
+    # A tree that reads far outside of the row: ONNX Runtime does not look, and dies of it.
+    broken = onnx.load(HERE / "matrix.onnx")
+    for node in broken.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "nodes_featureids":
+                attribute.ints[:] = [-2**31] * len(attribute.ints)
+    save("deadly", broken)
+
     double = to_onnx(LinearRegression().fit(x, y), x[:1], target_opset=OPSET)
     save("matrix64", double)
     record("matrix64", "regression", features, few, {"X": few.to_numpy(np.float64)}, "variable")

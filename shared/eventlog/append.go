@@ -1,0 +1,404 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"millrace.dev/events"
+)
+
+// ErrMoved says that a commit was refused because something it hung on has
+// changed: the guarded noun, or an event it wanted to announce first. Fold
+// again and decide again.
+var ErrMoved = errors.New("the log has moved on")
+
+// GuardedNouns are the nouns that only guarded decisions may write.
+var GuardedNouns = []string{"dataset", "rollout"}
+
+// Commit is what is appended as one: all of it or nothing.
+type Commit struct {
+	Pipeline string
+	// Function announces. Data that originates (events.Originated) stands
+	// under its own function and cause.
+	Function string
+	// Handled is the event that led here; the cause of the commit is made of
+	// it. Zero for an origin.
+	Handled events.Header
+	// Parent is the event that led to an origin, for the chain of causes
+	// only; zero when the origin begins a chain.
+	Parent events.Header
+	// Cause of an origin: events.Cause over what makes it one. Not needed
+	// when all data is events.Originated.
+	Cause string
+	Data  []events.Data
+	// Guards are the nouns the decision hangs on.
+	Guards []Guard
+	// Attributes are added to each event's extensions.
+	Attributes map[string]string
+}
+
+// Guard holds a commit against the newest event of a noun that the decision saw.
+type Guard struct {
+	Noun string
+	// Sequence is the highest folded sequence of the noun, 0 if there is none.
+	Sequence uint64
+}
+
+// Appended is the outcome of a commit.
+type Appended struct {
+	// Events are as they stand in the log. For a duplicate: as they were first
+	// committed.
+	Events []events.Envelope
+	// Duplicate says that the same handling or origin had been committed before.
+	Duplicate bool
+}
+
+const (
+	commitHeader   = "Millrace-Commit" // "2/3": the second of three
+	expectSequence = "Nats-Expected-Last-Subject-Sequence"
+	expectSubject  = "Nats-Expected-Last-Subject-Sequence-Subject"
+
+	attemptTimeout = 5 * time.Second
+	maxBackoff     = 2 * time.Second
+)
+
+// Append commits. A second commit of the same handling or origin is a success
+// with Duplicate set, whatever it would now say. ErrMoved asks to decide again.
+// What the server does not answer is sent again until ctx ends.
+func (l *Log) Append(ctx context.Context, c Commit) (Appended, error) {
+	entries, err := c.entries()
+	if err != nil {
+		return Appended{}, err
+	}
+	return l.commit(ctx, entries)
+}
+
+// AppendForeign takes an event from outside as it is: its id, source and type
+// stay its own. A second one of the same source, id and type is a duplicate.
+func (l *Log) AppendForeign(ctx context.Context, e events.Envelope) (Appended, error) {
+	if e.Pipeline == "" {
+		e.Pipeline = events.NoPipeline
+	}
+	if err := tokenMistake("pipeline", e.Pipeline); err != nil {
+		return Appended{}, err
+	}
+	if len(e.Data) > events.MaxDataBytes {
+		return Appended{}, tooLarge(e)
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = e.ID
+	}
+	noun, past := events.Words(e.Type)
+	p := place{e.Pipeline, noun, past, "gateway", events.CauseOf(e.Header), 1}
+	return l.commit(ctx, []entry{{place: p, event: e, expect: p.record(), first: true}})
+}
+
+// entry is one message of a commit.
+type entry struct {
+	place place
+	event events.Envelope
+	// expect is the filter whose last sequence must be sequence, "" for none.
+	expect   string
+	sequence uint64
+	// first marks the entries that carry the record's condition.
+	first bool
+}
+
+// entries lays the commit out: places, ids, conditions, the order.
+func (c Commit) entries() ([]entry, error) {
+	cause := c.Cause
+	if c.Handled.ID != "" {
+		cause = events.CauseOf(c.Handled)
+	}
+	if err := errors.Join(tokenMistake("pipeline", c.Pipeline), tokenMistake("function", c.Function)); err != nil {
+		return nil, err
+	}
+	if len(c.Data) == 0 {
+		return nil, errors.New("a commit announces at least one event")
+	}
+	data := c.Data
+	if c.Handled.ID != "" && !slices.ContainsFunc(data, c.records) {
+		data = slices.Insert(slices.Clone(data), 0, events.Data(c.announced()))
+	}
+	var out []entry
+	ordinals := map[string]int{}
+	for _, d := range data {
+		if err := d.Validate(); err != nil {
+			return nil, fmt.Errorf("%s announces a %s that is not valid: %w", c.Function, d.EventType(), err)
+		}
+		e, err := c.entry(d, cause, ordinals)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	// The record's condition stands on the first message of the handling, a
+	// guard on another one: a message has room for one condition.
+	slices.SortStableFunc(out, func(a, b entry) int { return c.rank(a) - c.rank(b) })
+	seen := map[string]bool{}
+	for i := range out {
+		if r := out[i].place.record(); !seen[r] && !c.guarded(out[i].place.noun) {
+			out[i].expect, out[i].first = r, true
+			seen[r] = true
+		}
+	}
+	return out, c.applyGuards(out)
+}
+
+// records tells that d can be the handling's record: it stands under the
+// handling's own cause and has room for the record's condition.
+func (c Commit) records(d events.Data) bool {
+	if _, ok := d.(events.Originated); ok {
+		return false
+	}
+	noun, _ := events.Words(d.EventType())
+	return !c.guarded(noun)
+}
+
+func (c Commit) guarded(noun string) bool { return slices.Contains(GuardedNouns, noun) }
+
+func (c Commit) rank(e entry) int {
+	if c.guarded(e.place.noun) {
+		return 1
+	}
+	return 0
+}
+
+// announced is the record of a handling whose events stand elsewhere.
+func (c Commit) announced() events.EventHandled {
+	var types []string
+	for _, d := range c.Data {
+		noun, past := events.Words(d.EventType())
+		types = append(types, noun+"."+past)
+	}
+	return events.EventHandled{
+		Event: c.Handled.ID, Type: c.Handled.Type, Function: c.Function, Reason: "announced " + strings.Join(types, ", "),
+	}
+}
+
+func (c Commit) entry(d events.Data, cause string, ordinals map[string]int) (entry, error) {
+	function := c.Function
+	if o, ok := d.(events.Originated); ok {
+		function, cause = o.Origin()
+	}
+	if err := errors.Join(tokenMistake("function", function), tokenMistake("cause", cause)); err != nil {
+		return entry{}, err
+	}
+	noun, past := events.Words(d.EventType())
+	p := place{pipeline: c.Pipeline, noun: noun, past: past, function: function, cause: cause}
+	ordinals[p.record()]++
+	p.n = ordinals[p.record()]
+
+	body, err := json.Marshal(d)
+	if err != nil {
+		return entry{}, fmt.Errorf("write %s: %w", d.EventType(), err)
+	}
+	subject := c.Pipeline + "/" + d.EventSubject()
+	h := events.Header{
+		ID: p.id(d.EventType(), subject), Source: events.Source(function), Type: d.EventType(), Subject: subject,
+		Pipeline: c.Pipeline, Attributes: map[string]string{},
+	}
+	parent := c.Handled
+	if parent.ID == "" {
+		parent = c.Parent
+	}
+	h.CausationID, h.CorrelationID, h.TraceParent = parent.ID, parent.CorrelationID, parent.TraceParent
+	if h.CorrelationID == "" {
+		h.CorrelationID = parent.ID
+	}
+	if h.CorrelationID == "" {
+		h.CorrelationID = h.ID
+	}
+	for k, v := range c.Attributes {
+		h.Attributes[k] = v
+	}
+	if a, ok := d.(events.Attributed); ok {
+		for k, v := range a.Attributes() {
+			h.Attributes[k] = v
+		}
+	}
+	e := events.Envelope{Header: h, Data: body}
+	if len(body) > events.MaxDataBytes {
+		return entry{}, tooLarge(e)
+	}
+	return entry{place: p, event: e}, nil
+}
+
+func (c Commit) applyGuards(out []entry) error {
+	done := map[string]bool{}
+	for i := range out {
+		noun := out[i].place.noun
+		if !c.guarded(noun) || done[noun] {
+			continue
+		}
+		done[noun] = true
+		g := slices.IndexFunc(c.Guards, func(g Guard) bool { return g.Noun == noun })
+		if g < 0 {
+			return fmt.Errorf("%s announces %s without a guard on %s: its handler must be registered with one", c.Function, out[i].event.Type, noun)
+		}
+		out[i].expect, out[i].sequence = guardText(c.Pipeline, noun), c.Guards[g].Sequence
+	}
+	return nil
+}
+
+func tooLarge(e events.Envelope) error {
+	return fmt.Errorf("the data of %s has %d bytes; an event carries at most %d: put the bytes into the artifact store and refer to them", e.Type, len(e.Data), events.MaxDataBytes)
+}
+
+// commit sends until there is an answer that counts.
+func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
+	backoff := 20 * time.Millisecond
+	for {
+		sequence, err := l.send(ctx, entries)
+		switch verdict(err) {
+		case done:
+			out := make([]events.Envelope, len(entries))
+			now := time.Now().UTC()
+			for i, e := range entries {
+				out[i] = e.event
+				out[i].Time = now
+				out[i].Sequence = sequence - uint64(len(entries)-1-i)
+			}
+			return Appended{Events: out}, nil
+		case look:
+			return l.look(ctx, entries)
+		case sendAgain:
+			l.logger.WarnContext(ctx, "the event log did not answer; sending again", "error", err, "in", backoff)
+		default:
+			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, explain(err))
+		}
+		select {
+		case <-ctx.Done():
+			return Appended{}, fmt.Errorf("append %s to the event log: %w (last answer: %w)", entries[0].event.Type, ctx.Err(), err)
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// send gives the sequence of the commit's last message.
+func (l *Log) send(ctx context.Context, entries []entry) (uint64, error) {
+	msgs := make([]*nats.Msg, len(entries))
+	for i, e := range entries {
+		m := encode(e.place.subject(), e.event)
+		if e.expect != "" {
+			m.Header[expectSequence] = []string{strconv.FormatUint(e.sequence, 10)}
+			m.Header[expectSubject] = []string{e.expect}
+		}
+		if len(entries) > 1 {
+			m.Header[commitHeader] = []string{indexOf{i + 1, len(entries)}.String()}
+		}
+		msgs[i] = m
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	if len(msgs) == 1 {
+		ack, err := l.js.PublishMsg(ctx, msgs[0])
+		if err != nil {
+			return 0, err
+		}
+		return ack.Sequence, nil
+	}
+	select {
+	case l.batches <- struct{}{}:
+		defer func() { <-l.batches }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	ack, err := jetstreamext.PublishMsgBatch(ctx, l.js, msgs)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// look finds out what a refusal meant: the commit's record is there, or
+// something else has moved.
+func (l *Log) look(ctx context.Context, entries []entry) (Appended, error) {
+	i := slices.IndexFunc(entries, func(e entry) bool { return e.first })
+	if i < 0 {
+		return Appended{}, ErrMoved
+	}
+	found, err := l.Record(ctx, entries[i].place.pipeline, entries[i].place.function, entries[i].place.cause)
+	if err != nil {
+		return Appended{}, err
+	}
+	if len(found) == 0 {
+		return Appended{}, ErrMoved
+	}
+	return Appended{Events: found, Duplicate: true}, nil
+}
+
+// Record gives the events of a handling or origin, none if it has not been
+// committed. The leader is asked.
+func (l *Log) Record(ctx context.Context, pipeline, function, cause string) ([]events.Envelope, error) {
+	filter := place{pipeline: pipeline, function: function, cause: cause}.record()
+	var out []events.Envelope
+	for from := uint64(1); ; {
+		e, ok, err := l.next(ctx, filter, from)
+		if err != nil {
+			return nil, fmt.Errorf("look for the record of %s: %w", function, err)
+		}
+		if !ok {
+			return out, nil
+		}
+		out = append(out, e.Envelope)
+		from = e.Sequence + 1
+	}
+}
+
+type answer int
+
+const (
+	done answer = iota
+	look
+	sendAgain
+	failed
+)
+
+// verdict is the table of refusals.
+func verdict(err error) answer {
+	var api *jetstream.APIError
+	switch {
+	case err == nil:
+		return done
+	case errors.As(err, &api):
+		switch api.ErrorCode {
+		case 10071, 10164, 10077:
+			return look
+		case 10176, 10210, 10008, 10009: // abandoned batch, too many batches, no leader, not available
+			return sendAgain
+		}
+		if api.Code == 503 && api.ErrorCode != 10047 && api.ErrorCode != 10023 {
+			return sendAgain
+		}
+		return failed
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders),
+		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrReconnectBufExceeded),
+		errors.Is(err, jetstreamext.ErrInvalidBatchAck):
+		return sendAgain
+	}
+	return failed
+}
+
+// explain adds what a person can do about a refusal that sending again will not mend.
+func explain(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode {
+		case 10047, 10023:
+			return fmt.Errorf("%w: the NATS server has no storage left for the log; free disk space or raise its limit", err)
+		}
+	}
+	return err
+}

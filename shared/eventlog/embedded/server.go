@@ -1,0 +1,114 @@
+// Package embedded runs a NATS server with JetStream inside the process, for a
+// laptop: no port is opened, the log lies in a folder.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Server is a NATS server in this process.
+type Server struct {
+	server *server.Server
+	conn   *nats.Conn
+	lock   *os.File
+}
+
+// Options of a server.
+type Options struct {
+	// Dir holds the streams. One process at a time uses it.
+	Dir string
+	// SyncAlways writes through to the disk before each answer: nothing is
+	// lost at a power cut, and an append takes thirty times as long. Without
+	// it nothing is lost at SIGKILL.
+	SyncAlways bool
+	Logger     *slog.Logger
+}
+
+// ErrInUse says that another process uses the folder.
+var ErrInUse = errors.New("the folder is in use by another process")
+
+// Start starts a server over the folder and connects to it.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make the log's folder: %w", err)
+	}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{lock: lock}
+	s.server, err = server.NewServer(&server.Options{
+		ServerName: "millrace", DontListen: true, JetStream: true, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
+		NoSigs: true, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 50,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the embedded NATS server: %w", err), lock.Close())
+	}
+	s.server.SetLoggerV2(natsLogger{o.Logger}, false, false, false)
+	go s.server.Start()
+	wait := 30 * time.Second
+	if t, ok := ctx.Deadline(); ok {
+		wait = time.Until(t)
+	}
+	if !s.server.ReadyForConnections(wait) {
+		s.Close()
+		return nil, fmt.Errorf("the embedded NATS server over %s was not ready within %s", o.Dir, wait.Round(time.Second))
+	}
+	s.conn, err = nats.Connect("", nats.InProcessServer(s.server), nats.MaxReconnects(-1), nats.Name("millrace"))
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)
+	}
+	return s, nil
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("lock the log's folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w; stop that one, or choose another folder", dir, ErrInUse)
+	}
+	return f, nil
+}
+
+// Conn is the connection into the server.
+func (s *Server) Conn() *nats.Conn { return s.conn }
+
+// Close drains the connection and stops the server; what was acknowledged is
+// in its files.
+func (s *Server) Close() {
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+	s.lock.Close()
+}
+
+// natsLogger passes the server's warnings and errors on.
+type natsLogger struct{ log *slog.Logger }
+
+func (l natsLogger) Noticef(string, ...any)            {}
+func (l natsLogger) Debugf(string, ...any)             {}
+func (l natsLogger) Tracef(string, ...any)             {}
+func (l natsLogger) Warnf(format string, v ...any)     { l.say(slog.LevelWarn, format, v) }
+func (l natsLogger) Errorf(format string, v ...any)    { l.say(slog.LevelError, format, v) }
+func (l natsLogger) Fatalf(format string, v ...any)    { l.say(slog.LevelError, format, v) }
+func (l natsLogger) say(level slog.Level, format string, v []any) {
+	if l.log != nil {
+		l.log.Log(context.Background(), level, "nats server", "message", fmt.Sprintf(format, v...))
+	}
+}

@@ -1,0 +1,240 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"millrace.dev/events"
+)
+
+// Filter chooses events. Zero fields choose all.
+type Filter struct {
+	Pipeline string
+	// Types are CloudEvents types.
+	Types []string
+	// From is the first sequence, To the last one, 0 for the newest.
+	From, To uint64
+}
+
+func (f Filter) subject() string {
+	if len(f.Types) != 1 {
+		return pipelineFilter(f.Pipeline)
+	}
+	pipeline := f.Pipeline
+	if pipeline == "" {
+		pipeline = "*"
+	}
+	noun, past := events.Words(f.Types[0])
+	return root + "." + pipeline + "." + noun + "." + past + ".>"
+}
+
+func (f Filter) wants(e events.Envelope) bool {
+	return len(f.Types) == 0 || slices.Contains(f.Types, e.Type)
+}
+
+// readBatch is how many events one direct get asks for.
+const readBatch = 500
+
+// Recorded is an event as it stands in the log.
+type Recorded struct {
+	events.Envelope
+	// More is how many events of the same commit follow.
+	More int
+}
+
+// Next gives the first event of the pipeline (of all for "") at or after the
+// sequence, and false when there is none. The leader is asked: false means
+// that there was none when it answered, so this is for deciding.
+func (l *Log) Next(ctx context.Context, pipeline string, from uint64) (Recorded, bool, error) {
+	return l.next(ctx, pipelineFilter(pipeline), from)
+}
+
+func (l *Log) next(ctx context.Context, filter string, from uint64) (Recorded, bool, error) {
+	req, err := json.Marshal(struct {
+		Seq     uint64 `json:"seq"`
+		NextFor string `json:"next_by_subj"`
+	}{max(1, from), filter})
+	if err != nil {
+		return Recorded{}, false, err
+	}
+	var resp struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *struct {
+			Sequence uint64    `json:"seq"`
+			Header   []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := l.ask(ctx, "$JS.API.STREAM.MSG.GET."+Stream, req, &resp); err != nil {
+		return Recorded{}, false, fmt.Errorf("read the event log: %w", err)
+	}
+	switch {
+	case resp.Error != nil && resp.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return Recorded{}, false, nil
+	case resp.Error != nil:
+		return Recorded{}, false, fmt.Errorf("read the event log: %w", resp.Error)
+	case resp.Message == nil:
+		return Recorded{}, false, errors.New("read the event log: the server's answer has no message")
+	}
+	header, err := nats.DecodeHeadersMsg(resp.Message.Header)
+	if err != nil {
+		return Recorded{}, false, fmt.Errorf("event %d of the log: %w", resp.Message.Sequence, err)
+	}
+	e, err := stored(header, resp.Message.Data, resp.Message.Sequence, resp.Message.Time)
+	return Recorded{Envelope: e, More: commitPlace(header).more()}, err == nil, err
+}
+
+// ask sends a request to the JetStream API and sends it again while no leader answers.
+func (l *Log) ask(ctx context.Context, subject string, req []byte, resp any) error {
+	backoff := 20 * time.Millisecond
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		m, err := l.nc.RequestWithContext(attempt, subject, req)
+		cancel()
+		if err == nil {
+			return json.Unmarshal(m.Data, resp)
+		}
+		if verdict(err) != sendAgain {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// Read gives the committed events in order, up to the newest at the time of
+// the call. It reads from any replica: for finding, not for deciding.
+func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[events.Envelope, error] {
+	return func(yield func(events.Envelope, error) bool) {
+		from := max(1, f.From)
+		for {
+			page, err := l.page(ctx, f.subject(), from)
+			if err != nil {
+				yield(events.Envelope{}, err)
+				return
+			}
+			for _, m := range page {
+				if f.To > 0 && m.Sequence > f.To {
+					return
+				}
+				from = m.Sequence + 1
+				e, err := stored(m.Header, m.Data, m.Sequence, m.Time)
+				if err == nil && !f.wants(e) {
+					continue
+				}
+				if !yield(e, err) || err != nil {
+					return
+				}
+			}
+			if len(page) < readBatch {
+				return
+			}
+		}
+	}
+}
+
+func (l *Log) page(ctx context.Context, filter string, from uint64) ([]*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, 4*attemptTimeout)
+	defer cancel()
+	seq, err := jetstreamext.GetBatch(ctx, l.js, Stream, readBatch, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(filter))
+	if err != nil {
+		return nil, fmt.Errorf("read the event log from %d: %w", from, err)
+	}
+	var page []*jetstream.RawStreamMsg
+	for m, err := range seq {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the event log from %d: %w", from, err)
+		}
+		page = append(page, m)
+	}
+	return page, nil
+}
+
+// Follow gives the committed events in order and waits for more, until ctx
+// ends. A lost connection is taken up where it broke.
+func (l *Log) Follow(ctx context.Context, f Filter) iter.Seq2[events.Envelope, error] {
+	return func(yield func(events.Envelope, error) bool) {
+		c, err := l.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
+			FilterSubjects: []string{f.subject()}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(1, f.From),
+		})
+		if err != nil {
+			yield(events.Envelope{}, fmt.Errorf("follow the event log: %w", err))
+			return
+		}
+		it, err := c.Messages()
+		if err != nil {
+			yield(events.Envelope{}, fmt.Errorf("follow the event log: %w", err))
+			return
+		}
+		stop := context.AfterFunc(ctx, it.Stop)
+		defer stop()
+		defer it.Stop()
+		for {
+			m, err := it.Next()
+			if ctx.Err() != nil || errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+				return
+			}
+			if err != nil {
+				yield(events.Envelope{}, fmt.Errorf("follow the event log: %w", err))
+				return
+			}
+			e, err := FromMessage(m)
+			if err == nil && !f.wants(e) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// FromMessage reads an event that a consumer of the log delivered.
+func FromMessage(m jetstream.Msg) (events.Envelope, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return events.Envelope{}, fmt.Errorf("a delivery of the log: %w", err)
+	}
+	return stored(m.Headers(), m.Data(), meta.Sequence.Stream, meta.Timestamp)
+}
+
+// Find gives the pipeline's event with the id, or whose id begins with it,
+// and false if the log does not have it. It reads the pipeline's log.
+func (l *Log) Find(ctx context.Context, pipeline, id string) (events.Envelope, bool, error) {
+	for e, err := range l.Read(ctx, Filter{Pipeline: pipeline}) {
+		if err != nil {
+			return events.Envelope{}, false, err
+		}
+		if len(id) >= 6 && len(e.ID) >= len(id) && e.ID[:len(id)] == id {
+			return e, true, nil
+		}
+	}
+	return events.Envelope{}, false, nil
+}
+
+// Last is the sequence of the newest event of the log, asked of the leader; 0
+// if it is empty.
+func (l *Log) Last(ctx context.Context) (uint64, error) {
+	s, err := l.js.Stream(ctx, Stream)
+	if err != nil {
+		return 0, fmt.Errorf("read the event log: %w", err)
+	}
+	return s.CachedInfo().State.LastSeq, nil
+}

@@ -1,0 +1,61 @@
+package eventlog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"millrace.dev/events"
+)
+
+// root is the first token of every subject of the log.
+const root = "events"
+
+// idSpace is the UUID namespace of event ids.
+var idSpace = uuid.MustParse("6f0b7f3e-6a54-5d0c-9a57-6d696c6c7261")
+
+// place is where an event stands in the log.
+type place struct {
+	pipeline, noun, past, function, cause string
+	n                                     int
+}
+
+func (p place) subject() string {
+	return strings.Join([]string{root, p.pipeline, p.noun, p.past, p.function, p.cause, strconv.Itoa(p.n)}, ".")
+}
+
+// record matches every event of the same handling or origin.
+func (p place) record() string {
+	return strings.Join([]string{root, p.pipeline, "*", "*", p.function, p.cause, "*"}, ".")
+}
+
+// id is UUIDv5 over what makes the event one.
+func (p place) id(eventType, subject string) string {
+	return uuid.NewSHA1(idSpace, []byte(strings.Join([]string{p.cause, p.function, eventType, subject, strconv.Itoa(p.n)}, "\n"))).String()
+}
+
+func guardText(pipeline, noun string) string { return root + "." + pipeline + "." + noun + ".>" }
+
+// pipelineFilter matches a pipeline's events, all events for "".
+func pipelineFilter(pipeline string) string {
+	if pipeline == "" {
+		return root + ".>"
+	}
+	return root + "." + pipeline + ".>"
+}
+
+// TypeFilter matches the events of a type, in every pipeline.
+func TypeFilter(eventType string) string {
+	noun, past := events.Words(eventType)
+	return root + ".*." + noun + "." + past + ".>"
+}
+
+// tokenMistake says what is wrong with a pipeline, function or cause as a token.
+func tokenMistake(what, s string) error {
+	if s == "" || len(s) > 64 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		return fmt.Errorf("%s %q is not a word of at most 64 lower-case letters, digits, - and _", what, s)
+	}
+	return nil
+}

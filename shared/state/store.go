@@ -1,0 +1,229 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace.dev/events"
+	"millrace.dev/shared/eventlog"
+)
+
+// Store folds the log, and keeps the folds of the pipelines it was asked for
+// in memory. It is safe for concurrent use.
+type Store struct {
+	log    *eventlog.Log
+	cache  *cache
+	logger *slog.Logger
+	mu     sync.Mutex
+	folds  map[string]*fold
+}
+
+// NewStore makes a store over the log. What it caches lies in a KV bucket
+// beside the log and may be deleted at any time.
+func NewStore(ctx context.Context, log *eventlog.Log, logger *slog.Logger) (*Store, error) {
+	c, err := openCache(ctx, log.JetStream())
+	if err != nil {
+		return nil, fmt.Errorf("open the state cache: %w", err)
+	}
+	return &Store{log: log, cache: c, logger: logger, folds: map[string]*fold{}}, nil
+}
+
+// View is a state with the sequences that guard decisions made on it.
+type View struct {
+	*Pipeline
+	// Sequence is the last one folded.
+	Sequence uint64
+	guards   map[string]uint64
+}
+
+// Guard is the guard of a decision on this view that hangs on the noun.
+func (v View) Guard(noun string) eventlog.Guard {
+	return eventlog.Guard{Noun: noun, Sequence: v.guards[noun]}
+}
+
+// Load gives the state of a pipeline as of now: of everything the log's leader
+// had when it was asked. A pipeline of which nothing is known has an empty state.
+func (s *Store) Load(ctx context.Context, pipeline string) (*Pipeline, error) {
+	v, err := s.View(ctx, pipeline)
+	return v.Pipeline, err
+}
+
+// View gives the state as of now, with its guards.
+func (s *Store) View(ctx context.Context, pipeline string) (View, error) {
+	s.mu.Lock()
+	f := s.folds[pipeline]
+	if f == nil {
+		f = &fold{view: emptyView(pipeline)}
+		s.folds[pipeline] = f
+	}
+	s.mu.Unlock()
+	v, err := f.refresh(ctx, s, pipeline)
+	if err != nil {
+		return View{}, fmt.Errorf("load the state of %s: %w", pipeline, err)
+	}
+	return v, nil
+}
+
+// At names a point of the past: a sequence of the log or a time.
+type At struct {
+	Sequence uint64
+	Time     time.Time
+}
+
+// LoadAt gives the state as of a point of the past, rounded down to the end of
+// a commit; as of now for the zero At.
+func (s *Store) LoadAt(ctx context.Context, pipeline string, at At) (*Pipeline, error) {
+	if at.Sequence == 0 && at.Time.IsZero() {
+		return s.Load(ctx, pipeline)
+	}
+	to := at.Sequence
+	if !at.Time.IsZero() {
+		n, err := s.log.SequenceAt(ctx, at.Time)
+		if err != nil {
+			return nil, err
+		}
+		if to == 0 || n < to {
+			to = n
+		}
+	}
+	to, err := s.log.CommitEnd(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	p := New(pipeline)
+	if to == 0 {
+		return p, nil
+	}
+	for e, err := range s.log.Read(ctx, eventlog.Filter{Pipeline: pipeline, To: to}) {
+		if err != nil {
+			return nil, err
+		}
+		p = Apply(p, e)
+	}
+	return p, nil
+}
+
+// Configured gives the states of all pipelines that have a configuration, by name.
+func (s *Store) Configured(ctx context.Context) ([]*Pipeline, error) {
+	names, err := s.log.Pipelines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Pipeline
+	for _, name := range names {
+		p, err := s.Load(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if p.Config != nil {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// fold is one pipeline's fold, brought up to date by whoever asks.
+type fold struct {
+	begun atomic.Uint64 // refreshes that have begun
+	mu    sync.Mutex    // held by the refresh under way
+	done  uint64        // the newest refresh that ended well
+	view  View
+	saved uint64 // sequence of the fold that was last cached
+}
+
+func emptyView(pipeline string) View {
+	return View{Pipeline: New(pipeline), guards: map[string]uint64{}}
+}
+
+// refresh folds the tail. A refresh that began after the caller asked serves
+// the caller too, so that many handlers share one question to the leader.
+func (f *fold) refresh(ctx context.Context, s *Store, pipeline string) (View, error) {
+	asked := f.begun.Load()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done > asked {
+		return f.view, nil
+	}
+	mine := f.begun.Add(1)
+	if f.view.Sequence == 0 {
+		f.view = s.cache.load(ctx, s.log, pipeline)
+		f.saved = f.view.Sequence
+	}
+	v, err := s.tail(ctx, pipeline, f.view)
+	if err != nil {
+		return View{}, err
+	}
+	f.view, f.done = v, mine
+	if v.Sequence >= f.saved+cacheEvery {
+		f.saved = v.Sequence
+		s.cache.save(s.log, pipeline, v)
+	}
+	return v, nil
+}
+
+// bulkAfter is how many events are asked of the leader one by one before the
+// rest is read in bulk.
+const bulkAfter = 16
+
+func (s *Store) tail(ctx context.Context, pipeline string, v View) (View, error) {
+	more := 0
+	for n := 0; ; n++ {
+		if n == bulkAfter || v.Sequence == 0 && n == 0 {
+			var err error
+			if v, err = s.bulk(ctx, pipeline, v); err != nil {
+				return View{}, err
+			}
+		}
+		e, ok, err := s.log.Next(ctx, pipeline, v.Sequence+1)
+		if err != nil {
+			return View{}, err
+		}
+		if ok {
+			v, more = v.after(e.Envelope), e.More
+			continue
+		}
+		if more == 0 {
+			return v, nil
+		}
+		// A commit is being written: its rest follows at once.
+		if err := ctx.Err(); err != nil {
+			return View{}, err
+		}
+	}
+}
+
+// bulk folds what can be read quickly. A stale replica gives less, never
+// something else.
+func (s *Store) bulk(ctx context.Context, pipeline string, v View) (View, error) {
+	for e, err := range s.log.Read(ctx, eventlog.Filter{Pipeline: pipeline, From: v.Sequence + 1}) {
+		if err != nil {
+			return View{}, err
+		}
+		v = v.after(e)
+	}
+	return v, nil
+}
+
+// after is the view after one more event.
+func (v View) after(e events.Envelope) View {
+	next := View{Pipeline: Apply(v.Pipeline, e), Sequence: e.Sequence, guards: v.guards}
+	noun, _ := events.Words(e.Type)
+	for _, g := range eventlog.GuardedNouns {
+		if g == noun {
+			next.guards = make(map[string]uint64, len(v.guards)+1)
+			for k, n := range v.guards {
+				next.guards[k] = n
+			}
+			next.guards[noun] = e.Sequence
+		}
+	}
+	return next
+}
+
+// errStale says that a cached fold does not belong to this log.
+var errStale = errors.New("the cached state is of another log")
