@@ -109,7 +109,7 @@ func (p *Pipeline) object(h events.Header, o events.Object, status ObjectStatus)
 	next := &Object{Object: o, Event: h.ID, Status: status, Time: h.Time}
 	if old != nil {
 		next.Order, next.Content, next.Config, next.Partition = old.Order, old.Content, old.Config, old.Partition
-		next.Before = old.Before
+		next.Before, next.Reason = old.Before, old.Reason
 		if old.Status != ObjectUploaded {
 			next.Before = old.Status
 		}
