@@ -1,0 +1,173 @@
+package artifact
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"millrace.dev/events"
+)
+
+// Put stores what r gives, up to EOF, and returns its reference. suffix is a
+// file ending for people and tools (".parquet"); it may be empty, and one of
+// other characters than letters and digits is left out. An error of r comes
+// back wrapped, and nothing is stored then.
+func (s *Store) Put(ctx context.Context, r io.Reader, suffix string) (events.Ref, error) {
+	ref, err := s.put(ctx, r, suffix)
+	if err != nil {
+		return events.Ref{}, fmt.Errorf("store artifact: %w", err)
+	}
+	return ref, nil
+}
+
+func (s *Store) put(ctx context.Context, r io.Reader, suffix string) (_ events.Ref, err error) {
+	f, err := os.CreateTemp(s.scratch.dir, "put")
+	if err != nil {
+		return events.Ref{}, full(err)
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		// Gone when it was moved.
+		if e := os.Remove(f.Name()); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}()
+	h := sha256.New()
+	n, err := io.Copy(f, io.TeeReader(&contextReader{ctx, r}, h))
+	if err != nil {
+		return events.Ref{}, full(err)
+	}
+	return s.publish(ctx, f, h, n, suffix)
+}
+
+// PutBytes stores b.
+func (s *Store) PutBytes(ctx context.Context, b []byte, suffix string) (events.Ref, error) {
+	return s.Put(ctx, bytes.NewReader(b), suffix)
+}
+
+// PutFile stores the file at path. With move it is gone afterwards; in a file
+// store on the same file system it is then renamed, not copied. Nobody may
+// write to it meanwhile.
+func (s *Store) PutFile(ctx context.Context, path, suffix string, move bool) (events.Ref, error) {
+	ref, err := s.putFile(ctx, path, suffix, move)
+	if err != nil {
+		return events.Ref{}, fmt.Errorf("store file %s: %w", path, err)
+	}
+	return ref, nil
+}
+
+func (s *Store) putFile(ctx context.Context, path, suffix string, move bool) (_ events.Ref, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return events.Ref{}, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return events.Ref{}, errors.Join(err, errors.New("it is no regular file"))
+	}
+	if !move && s.dir != "" {
+		return s.put(ctx, f, suffix)
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, &contextReader{ctx, f})
+	if err != nil {
+		return events.Ref{}, err
+	}
+	ref, err := s.publish(ctx, f, h, n, suffix)
+	if errors.Is(err, syscall.EXDEV) {
+		if _, err = f.Seek(0, io.SeekStart); err == nil {
+			ref, err = s.put(ctx, f, suffix)
+		}
+	}
+	if err != nil || !move {
+		return ref, err
+	}
+	// Gone when it was renamed.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return events.Ref{}, err
+	}
+	return ref, nil
+}
+
+// publish makes the n bytes of f, whose digest h is, appear in the store: by
+// renaming f in a file store, else by uploading it.
+func (s *Store) publish(ctx context.Context, f *os.File, h hash.Hash, n int64, suffix string) (events.Ref, error) {
+	digest := digests + ":" + hex.EncodeToString(h.Sum(nil))
+	k, err := key(digest, suffix)
+	if err != nil {
+		return events.Ref{}, err
+	}
+	ref := events.Ref{URL: k, Digest: digest, Size: n}
+	if s.dir != "" {
+		return ref, full(s.rename(f, k, n))
+	}
+	return ref, s.upload(ctx, f, k, n)
+}
+
+func (s *Store) rename(f *os.File, key string, n int64) error {
+	path := filepath.Join(s.dir, filepath.FromSlash(key))
+	if info, err := os.Stat(path); err == nil && info.Size() == n {
+		return nil
+	}
+	if err := f.Chmod(0o444); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	s.setChecked(path)
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (s *Store) upload(ctx context.Context, f *os.File, key string, n int64) error {
+	if a, err := s.bucket.Attributes(ctx, key); err == nil && a.Size == n {
+		return nil
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	err := s.bucket.Upload(ctx, key, f, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: true})
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return nil // Somebody else put the same bytes at the same time.
+	}
+	return err
+}
+
+// contextReader ends a copy when the context does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := context.Cause(c.ctx); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
