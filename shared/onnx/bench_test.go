@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"testing"
 )
@@ -58,6 +59,16 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		if err := m.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkProbeApart(b *testing.B) {
+	loadLibrary(b)
+	c := readGolden(b)["lightgbm"].contract()
+	for b.Loop() {
+		if err := ProbeApart(b.Context(), []string{os.Args[0], probeArgument}, "testdata/lightgbm.onnx", c); err != nil {
 			b.Fatal(err)
 		}
 	}

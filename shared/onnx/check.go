@@ -44,6 +44,12 @@ func (m *Model) newPlan(c Contract) (*plan, error) {
 			return nil, fmt.Errorf("the model does not say the shapes of its outputs, and running it to find out did not work: %w", err)
 		}
 	}
+	p.outputs = slices.Clone(m.graph.outputs)
+	for i := range p.outputs {
+		if j := slices.IndexFunc(outputs, func(t Tensor) bool { return t.Name == p.outputs[i].Name }); j >= 0 {
+			p.outputs[i] = outputs[j]
+		}
+	}
 	errs = append(errs, p.planOutputs(m.graph.outputs, outputs)...)
 	errs = append(errs, checkClassOrder(c, m.graph.classLists)...)
 	if len(errs) > 0 {

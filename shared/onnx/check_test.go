@@ -137,8 +137,8 @@ func TestCheckFindsOutShapesTheModelDoesNotSay(t *testing.T) {
 	if err := m.Probe(t.Context(), floats(MulticlassClassification, "a b c d", "one", "two", "three")); err != nil {
 		t.Error(err)
 	}
-	if s := m.Signature(); s.ScoreOutput != "p" {
-		t.Errorf("score output is %q", s.ScoreOutput)
+	if s := m.Signature(); s.ScoreOutput != "p" || !slices.Equal(s.Outputs[0].Shape, []int64{-1, 3}) {
+		t.Errorf("the signature is %v", s)
 	}
 	err := m.Check(floats(BinaryClassification, "a b c d", "no", "yes"))
 	if err == nil || !strings.Contains(err.Error(), "the model's outputs are p FP32 [N, 3]") {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -31,7 +32,7 @@ var library struct {
 func Init(libPath string) error {
 	library.Lock()
 	defer library.Unlock()
-	if libPath != "" {
+	if strings.ContainsRune(libPath, filepath.Separator) { // a bare name is for the system's loader
 		abs, err := filepath.Abs(libPath)
 		if err != nil {
 			return fmt.Errorf("find ONNX Runtime at %s: %w", libPath, err)
@@ -74,6 +75,16 @@ func Version() string {
 		return ""
 	}
 	return ort.GetVersion()
+}
+
+// loadedLibrary loads the library if it isn't, and returns where it came from.
+func loadedLibrary() (string, error) {
+	if err := Init(""); err != nil {
+		return "", err
+	}
+	library.Lock()
+	defer library.Unlock()
+	return library.path, nil
 }
 
 // findLibraries lists where libonnxruntime may be, best first. It never is empty without an error.

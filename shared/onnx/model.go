@@ -120,6 +120,7 @@ func (m *Model) Signature() Signature {
 	defer m.mu.RUnlock()
 	s := Signature{Inputs: m.graph.inputs, Outputs: m.graph.outputs}
 	if m.plan != nil {
+		s.Outputs = m.plan.outputs
 		s.Matrix, s.ScoreOutput, s.LabelOutput = m.plan.matrix, m.plan.score.name, m.plan.label.name
 	}
 	return s

@@ -3,7 +3,16 @@
 // A model file is judged twice. Open refuses what is no ONNX model, and what would read files outside its folder.
 // Check compares the model's inputs and outputs with what the pipeline file promises (the Contract), reports every
 // mismatch at once, in words, and settles how columns reach tensors. After that Score answers batches of rows, from
-// any number of goroutines; its tensors are made once and used again.
+// any number of goroutines; its tensors are made once and used again. A model that nobody has run yet should pass
+// ProbeApart before all that, for ONNX Runtime can be killed by a model.
+//
+//	m, err := onnx.Open("model.onnx", onnx.Options{})
+//	err = m.Check(onnx.Contract{Task: onnx.Regression, Features: []onnx.Feature{{Name: "distance", Type: onnx.Float}}})
+//	var out onnx.Scores
+//	err = m.Score(ctx, &onnx.Batch{Rows: 1, Columns: []onnx.Column{{Name: "distance", Floats: []float64{733}}}}, &out)
+//
+// What is not done: execution providers other than the CPU, and strings that hold a NUL (the binding hands over C
+// strings).
 //
 // The library itself (libonnxruntime) is found and loaded when the first model is opened, once a process: see Init.
 package onnx

@@ -15,6 +15,7 @@ type plan struct {
 	matrix   bool
 	inputs   []port // one for each feature, in their order; or the one matrix
 	score    port
+	outputs  []Tensor // all the model has, with shapes it did not say itself
 	label    port     // name "" if there is none
 	labels   bool     // whether they are wanted
 	classes  []string // what label numbers mean, nil if they mean themselves

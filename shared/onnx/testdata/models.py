@@ -228,6 +228,12 @@ def hand_made():
         [info("x", flt, ["n", 1])], [info("y", flt, ["n", 1])],
         [helper.make_tensor("times", i64, [], [2**62]), helper.make_tensor("true", boolean, [], [True])]))
 
+    # Wants 4 TB for every row.
+    save("greedy", graph(
+        [helper.make_node("Expand", ["x", "shape"], ["wide"]), helper.make_node("ReduceSum", ["wide", "axes"], ["y"], keepdims=1)],
+        [info("x", flt, ["n", 1])], [info("y", flt, ["n", 1])],
+        [helper.make_tensor("shape", i64, [2], [1, 10**12]), helper.make_tensor("axes", i64, [1], [1])]))
+
     # NaN for whatever comes in.
     save("nan", graph([helper.make_node("Sub", ["x", "x"], ["zero"]), helper.make_node("Div", ["zero", "zero"], ["y"])],
                       [info("x", flt, ["n", 1])], [info("y", flt, ["n", 1])]))
