@@ -131,10 +131,10 @@ func probeFile(ctx context.Context, path string, c Contract) error {
 	return errors.Join(m.Probe(ctx, c), m.Close())
 }
 
-// memoryFor is the address space that probing a model may take: what the runtimes of Go and ONNX reserve, and several
-// times the model, for loading it makes copies.
+// memoryFor is the address space that probing a model may take: enough to run it on a few rows, and several times the
+// model, for loading it makes copies.
 func memoryFor(folder string) uint64 {
-	limit := uint64(6 << 30)
+	limit := uint64(4 << 30)
 	entries, _ := os.ReadDir(folder) // if it can't be read, Open says so
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
