@@ -1,6 +1,9 @@
 package table
 
-import "context"
+import (
+	"context"
+	"strconv"
+)
 
 // MaxExamples is the number of rows shown for one broken check.
 const MaxExamples = 20
@@ -68,4 +71,9 @@ const RowKey = "_row"
 // size.
 func Check(ctx context.Context, path string, p *Profile, r Rules) ([]Broken, error) {
 	panic("not yet")
+}
+
+// Percent shows a share to people.
+func Percent(share float64) string {
+	return strconv.FormatFloat(100*share, 'g', 4, 64) + " %"
 }
