@@ -1,0 +1,15 @@
+// Command ingest runs the function ingest on its own.
+package main
+
+import (
+	"os"
+
+	_ "millrace.dev/shared/artifact/azure" // buckets azblob://
+	_ "millrace.dev/shared/artifact/gcs"   // buckets gs://
+	_ "millrace.dev/shared/artifact/s3"    // buckets s3://
+
+	"millrace.dev/functions/ingest"
+	"millrace.dev/shared/function"
+)
+
+func main() { os.Exit(function.Main(ingest.Name, ingest.New)) }

@@ -1,0 +1,197 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+	"millrace.dev/shared/function"
+	"millrace.dev/shared/state"
+	"millrace.dev/shared/table"
+	"millrace.dev/shared/table/duck"
+)
+
+// labelsAgain is how soon labels are looked at again that wait for predictions.
+const labelsAgain = 2 * time.Second
+
+// labels joins the labels of an upload with what was predicted for them.
+func (f *F) labels(ctx context.Context, e events.Event[events.ObjectUploaded], p *state.Pipeline, up upload, dir string) ([]events.Data, error) {
+	l, err := f.readLabels(ctx, p.Config, up, dir)
+	if err != nil {
+		return nil, err
+	}
+	d := events.LabelsIngested{
+		Object: p.Objects[e.Data.Name()].Object, Data: l.ref, Rows: l.rows, Content: up.digest, Config: p.Configured.Digest,
+		Key: l.key, Unmatched: l.rows, Note: l.note,
+	}
+	found, err := f.predictions(ctx, e.Header, p, l)
+	if err != nil {
+		return nil, err
+	}
+	if found.unmatched > 0 && time.Since(e.Time) < f.cfg.LabelsWait {
+		return nil, function.Later(labelsAgain, fmt.Errorf("%d labels of %s wait for predictions that may not be in the log yet", found.unmatched, e.Data.Key))
+	}
+	d.Note = joinNotes(d.Note, found.note)
+	if len(found.batches) == 0 {
+		return []events.Data{d}, nil
+	}
+	joined, path, err := f.join(ctx, l, found, dir)
+	if err != nil {
+		return nil, err
+	}
+	d.Joined, d.Matched, d.Unmatched = joined.ref, joined.rows, l.rows-joined.rows
+	part, note, err := f.labelledPartition(ctx, p, l, joined, duck.Source{Path: path, Name: "joined.parquet"}, dir)
+	if err != nil {
+		return nil, err
+	}
+	d.Note = joinNotes(d.Note, note)
+	data := []events.Data{d}
+	if part.rows > 0 {
+		data = append(data, events.PartitionIngested{
+			Object: d.Object, Data: part.ref, Rows: part.rows, Fields: part.fields(), Content: up.digest, Config: p.Configured.Digest, Labels: true,
+		})
+	}
+	return data, nil
+}
+
+// allMatched tells whether every label of the object found its prediction when
+// it was last read.
+func allMatched(p *state.Pipeline, o events.Object) bool {
+	for _, l := range slices.Backward(p.Labels) {
+		if l.Object.Name() == o.Name() {
+			return l.Unmatched == 0
+		}
+	}
+	return false
+}
+
+func joinNotes(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(n string) bool { return n == "" }), "; ")
+}
+
+// labelTable is a file of labels as a canonical table: one row a key, neither
+// key nor label null.
+type labelTable struct {
+	stored
+	path  string
+	key   []string
+	label string
+	note  string // what was left out
+	byKey *keySet
+}
+
+// readLabels reads a file of labels. The key's columns and the label must be
+// there; columns that the contract knows have its types, others what they look
+// like.
+func (f *F) readLabels(ctx context.Context, p *config.Pipeline, up upload, dir string) (*labelTable, error) {
+	l := &labelTable{key: p.Spec.Data.Labels.Key, label: p.Spec.Model.Label}
+	columns := keySchema(p)
+	if c, ok := p.Label(); ok {
+		columns = append(columns, table.Column{Name: c.Name, Type: table.Type(c.Type)})
+	}
+	raw := filepath.Join(dir, "labels.parquet")
+	c, err := duck.Convert(ctx, up.Source, &duck.PrepareInput{Columns: columns}, raw, f.cfg.limits())
+	if err != nil {
+		return nil, err
+	}
+	if typed, differ := typedByContract(p, c.Schema, columns); differ {
+		if c, err = duck.Convert(ctx, up.Source, &duck.PrepareInput{Columns: typed}, raw, f.cfg.limits()); err != nil {
+			return nil, err
+		}
+	}
+	if c.Schema.Index(l.label) < 0 {
+		return nil, table.MissingColumns(up.Name, []string{l.label}, c.Schema.Names())
+	}
+	var left int64
+	l.byKey, left, err = readKeys(ctx, raw, l.key, l.label)
+	if err != nil {
+		return nil, err
+	}
+	once := int64(l.byKey.len())
+	if once == 0 {
+		return nil, &table.Unreadable{
+			Name: up.Name, Reason: fmt.Sprintf("no row has both a key (%s) and a label (%s)", strings.Join(l.key, ", "), l.label),
+			Try: "fill these columns in",
+		}
+	}
+	if repeated := c.Rows - left - once; repeated > 0 {
+		l.note = fmt.Sprintf("%d rows have the key of a later row, which counts", repeated)
+	}
+	if left > 0 {
+		l.note = joinNotes(l.note, fmt.Sprintf("%d rows without a key or a label are left out", left))
+	}
+	l.path = raw
+	if once < c.Rows {
+		l.path = filepath.Join(dir, "labels-once.parquet")
+		src := duck.Source{Path: raw, Name: "labels.parquet"}
+		if c, err = duck.Convert(ctx, src, &duck.PrepareInput{SQL: onceSQL(l)}, l.path, f.cfg.limits()); err != nil {
+			return nil, err
+		}
+	}
+	ref, err := f.deps.Artifacts.PutFile(ctx, l.path, ".parquet", false)
+	if err != nil {
+		return nil, err
+	}
+	l.stored = stored{ref: ref, rows: c.Rows, schema: c.Schema}
+	return l, nil
+}
+
+// keySchema is the key's columns with their types.
+func keySchema(p *config.Pipeline) table.Schema {
+	if p.Spec.Data.Labels.ByPrediction() {
+		key := p.Spec.Data.Labels.Key
+		return table.Schema{{Name: key[0], Type: table.String}, {Name: key[1], Type: table.Int}}
+	}
+	var s table.Schema
+	for _, name := range p.Spec.Data.Labels.Key {
+		// A key that the contract does not know is compared as text.
+		typ := table.String
+		if c, ok := p.Column(name); ok {
+			typ = table.Type(c.Type)
+		}
+		s = append(s, table.Column{Name: name, Type: typ})
+	}
+	return s
+}
+
+// typedByContract is what was read with the types of the contract for those
+// columns that it knows, and whether that differs. fixed columns stay as they are.
+func typedByContract(p *config.Pipeline, read, fixed table.Schema) (typed table.Schema, differ bool) {
+	typed = slices.Clone(read)
+	for i, c := range read {
+		want, ok := p.Column(c.Name)
+		if fixed.Index(c.Name) < 0 && ok && table.Type(want.Type) != c.Type {
+			typed[i].Type, differ = table.Type(want.Type), true
+		}
+	}
+	return typed, differ
+}
+
+// labelledPartition makes a partition of the joined rows when they have all
+// columns of the contract; else it says which are missing.
+func (f *F) labelledPartition(ctx context.Context, p *state.Pipeline, l *labelTable, joined stored, src duck.Source, dir string) (part stored, note string, err error) {
+	want := contract(p.Config)
+	if !p.Config.Spec.Data.Labels.ByPrediction() {
+		return part, "labels by entity do not join the dataset", nil
+	}
+	if len(want) == 0 {
+		return part, "the pipeline lists no columns, so the labelled rows do not join the dataset", nil
+	}
+	var missing []string
+	for _, c := range want {
+		if joined.schema.Index(c.Name) < 0 {
+			missing = append(missing, c.Name)
+		}
+	}
+	if missing != nil {
+		return part, fmt.Sprintf("the labelled rows do not join the dataset: neither the features nor the labels have %s", strings.Join(missing, ", ")), nil
+	}
+	in := &duck.PrepareInput{SQL: "SELECT " + columnList("", want.Names()) + " FROM upload", Columns: want}
+	part, err = f.convert(ctx, src, in, filepath.Join(dir, "partition.parquet"))
+	return part, "", err
+}
