@@ -134,7 +134,10 @@ func (s *Store) rename(f *os.File, key string, n int64) error {
 		return err
 	}
 	s.setChecked(path)
-	return syncDir(filepath.Dir(path))
+	if !s.syncDirs {
+		return nil
+	}
+	return errors.Join(syncDir(filepath.Dir(path)), syncDir(filepath.Join(s.dir, digests)))
 }
 
 func syncDir(dir string) error {

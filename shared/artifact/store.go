@@ -11,8 +11,11 @@
 // one object, nothing is ever overwritten, and a reference of an event leads to
 // the same bytes in any store that has them. Bytes are written aside and
 // appear whole or not at all; in a file store they are on the disk (fsync)
-// before they appear, so that no event refers to bytes that a power loss took.
-// (Two puts of the same bytes under different file endings are two objects.)
+// before they appear, so that a power loss leaves no torn file under a good
+// name. With file:///dir?sync=always the name is on the disk too before a put
+// returns, as an event log that syncs always wants it; it costs as much again
+// and more. (Two puts of the same bytes under different file endings are two
+// objects.)
 package artifact
 
 import (
@@ -45,6 +48,8 @@ type Store struct {
 	// dir is the root of a file store; it is empty when bucket is set.
 	dir    string
 	bucket *blob.Bucket
+	// syncDirs makes names durable before a put returns.
+	syncDirs bool
 	// cache holds local copies of what lies in a bucket.
 	cache   string
 	scratch *scratch
@@ -76,7 +81,7 @@ func (s *Store) open(ctx context.Context, cacheDir string) (scratchDir string, e
 		return "", err
 	}
 	if isFile {
-		s.dir = dir
+		s.dir, s.syncDirs = dir, strings.HasSuffix(s.url, "?"+syncAlways)
 		return filepath.Join(dir, "tmp"), os.MkdirAll(filepath.Join(dir, digests), 0o755)
 	}
 	if s.bucket, err = openURL(ctx, s.url); err != nil {
@@ -121,6 +126,9 @@ func (s *Store) Free() (int64, error) {
 	return int64(fs.Bavail) * int64(fs.Bsize), nil
 }
 
+// syncAlways is the query of a file store's URL that makes names durable too.
+const syncAlways = "sync=always"
+
 // fileURL gives the folder of a file:// URL; ok is false for other schemes.
 func fileURL(raw string) (dir string, ok bool, err error) {
 	u, err := url.Parse(raw)
@@ -135,8 +143,8 @@ func fileURL(raw string) (dir string, ok bool, err error) {
 		return "", false, nil
 	case u.Host != "" && u.Host != "." && u.Host != "localhost":
 		return "", false, fmt.Errorf("%q names the host %q; write file:///%s%s for a folder of this machine", raw, u.Host, u.Host, u.Path)
-	case u.RawQuery != "" && u.RawQuery != "create_dir=true":
-		return "", false, fmt.Errorf("%q: a file store takes no parameters", raw)
+	case u.RawQuery != "" && u.RawQuery != syncAlways:
+		return "", false, fmt.Errorf("%q: a file store takes no parameter but %s", raw, syncAlways)
 	}
 	dir = u.Path
 	if u.Opaque != "" { // file:folder

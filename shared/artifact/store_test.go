@@ -28,6 +28,7 @@ import (
 // stores are the kinds of stores that the conformance tests run on.
 var stores = map[string]func(testing.TB) string{
 	"file": func(t testing.TB) string { return "file://" + t.TempDir() },
+	"sync": func(t testing.TB) string { return "file://" + t.TempDir() + "?sync=always" },
 	"mem":  func(testing.TB) string { return "mem://" },
 	"s3":   func(t testing.TB) string { return s3Bucket(t, "artifacts") },
 }
@@ -382,7 +383,7 @@ func TestURLs(t *testing.T) {
 		"gs://bucket":       `no support for "gs://"; it has file://, mem://, s3://`,
 		"file://data/x":     "file:///data/x",
 		"file:///":          "names no folder",
-		"file:///x?a=b":     "takes no parameters",
+		"file:///x?a=b":     "no parameter but sync=always",
 		"s3://b?colour=red": "colour",
 	} {
 		if _, err := artifact.OpenStore(t.Context(), url, t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
