@@ -81,7 +81,7 @@ func (s *Store) open(ctx context.Context, cacheDir string) (scratchDir string, e
 		return "", err
 	}
 	if isFile {
-		s.dir, s.syncDirs = dir, strings.HasSuffix(s.url, "?"+syncAlways)
+		s.dir, s.syncDirs = dir, strings.HasSuffix(s.url, syncAlways)
 		return filepath.Join(dir, "tmp"), os.MkdirAll(filepath.Join(dir, digests), 0o755)
 	}
 	if s.bucket, err = openURL(ctx, s.url); err != nil {
@@ -126,8 +126,12 @@ func (s *Store) Free() (int64, error) {
 	return int64(fs.Bavail) * int64(fs.Bsize), nil
 }
 
-// syncAlways is the query of a file store's URL that makes names durable too.
-const syncAlways = "sync=always"
+// syncAlways in the query of a file store's URL makes names durable too;
+// createDir is gocloud's, and always the case.
+const (
+	syncAlways = "sync=always"
+	createDir  = "create_dir=true"
+)
 
 // fileURL gives the folder of a file:// URL; ok is false for other schemes.
 func fileURL(raw string) (dir string, ok bool, err error) {
@@ -143,7 +147,7 @@ func fileURL(raw string) (dir string, ok bool, err error) {
 		return "", false, nil
 	case u.Host != "" && u.Host != "." && u.Host != "localhost":
 		return "", false, fmt.Errorf("%q names the host %q; write file:///%s%s for a folder of this machine", raw, u.Host, u.Host, u.Path)
-	case u.RawQuery != "" && u.RawQuery != syncAlways:
+	case strings.Trim(strings.NewReplacer(createDir, "", syncAlways, "").Replace(u.RawQuery), "&") != "":
 		return "", false, fmt.Errorf("%q: a file store takes no parameter but %s", raw, syncAlways)
 	}
 	dir = u.Path

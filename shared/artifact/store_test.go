@@ -28,7 +28,7 @@ import (
 // stores are the kinds of stores that the conformance tests run on.
 var stores = map[string]func(testing.TB) string{
 	"file": func(t testing.TB) string { return "file://" + t.TempDir() },
-	"sync": func(t testing.TB) string { return "file://" + t.TempDir() + "?sync=always" },
+	"sync": func(t testing.TB) string { return "file://" + t.TempDir() + "?create_dir=true&sync=always" },
 	"mem":  func(testing.TB) string { return "mem://" },
 	"s3":   func(t testing.TB) string { return s3Bucket(t, "artifacts") },
 }
