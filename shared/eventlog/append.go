@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -219,6 +220,9 @@ func (c Commit) entry(d events.Data, cause string, ordinals map[string]int) (ent
 	if h.CorrelationID == "" {
 		h.CorrelationID = h.ID
 	}
+	if h.TraceParent == "" {
+		h.TraceParent = traceParent(h.CorrelationID)
+	}
 	for k, v := range c.Attributes {
 		h.Attributes[k] = v
 	}
@@ -232,6 +236,13 @@ func (c Commit) entry(d events.Data, cause string, ordinals map[string]int) (ent
 		return entry{}, tooLarge(e)
 	}
 	return entry{place: p, event: e}, nil
+}
+
+// traceParent begins a trace, one for each chain of events: the ids are made of
+// the chain's first event, so that a second handling makes the same.
+func traceParent(correlationID string) string {
+	sum := sha256.Sum256([]byte(correlationID))
+	return fmt.Sprintf("00-%x-%x-01", sum[:16], sum[16:24])
 }
 
 func (c Commit) applyGuards(out []entry) error {

@@ -131,7 +131,7 @@ func newColumn(name string, typ Type, nulls, nonFinite int64, values []entry, s 
 		order, top = values, values
 	}
 	if typ == Int || typ == Float || typ == Timestamp {
-		c.Quantiles = quantilesAt(typ, order)
+		c.Quantiles = quantilesAt(typ, order, Probs[:])
 	}
 	if c.Count > 0 && (typ == Int || typ == Float || typ == Bool) {
 		c.Mean = &mean
@@ -144,9 +144,9 @@ func newColumn(name string, typ Type, nulls, nonFinite int64, values []entry, s 
 	return c
 }
 
-// quantilesAt returns the quantiles of values at Probs, interpolated as NumPy
-// and pandas do by default.
-func quantilesAt(typ Type, values []entry) []float64 {
+// quantilesAt returns the quantiles of values at ascending probabilities,
+// interpolated as NumPy and pandas do by default.
+func quantilesAt(typ Type, values []entry, probs []float64) []float64 {
 	var n int64
 	for _, e := range values {
 		n += e.n
@@ -154,9 +154,9 @@ func quantilesAt(typ Type, values []entry) []float64 {
 	if n == 0 {
 		return nil
 	}
-	at := make([]float64, len(Probs))
+	at := make([]float64, len(probs))
 	i, below := 0, int64(0) // how many values come before values[i]
-	for k, p := range Probs {
+	for k, p := range probs {
 		pos := p * float64(n-1)
 		rank := int64(pos)
 		for below+values[i].n <= rank {

@@ -101,12 +101,12 @@ func (s *Server) Close() {
 // natsLogger passes the server's warnings and errors on.
 type natsLogger struct{ log *slog.Logger }
 
-func (l natsLogger) Noticef(string, ...any)            {}
-func (l natsLogger) Debugf(string, ...any)             {}
-func (l natsLogger) Tracef(string, ...any)             {}
-func (l natsLogger) Warnf(format string, v ...any)     { l.say(slog.LevelWarn, format, v) }
-func (l natsLogger) Errorf(format string, v ...any)    { l.say(slog.LevelError, format, v) }
-func (l natsLogger) Fatalf(format string, v ...any)    { l.say(slog.LevelError, format, v) }
+func (l natsLogger) Noticef(string, ...any)         {}
+func (l natsLogger) Debugf(string, ...any)          {}
+func (l natsLogger) Tracef(string, ...any)          {}
+func (l natsLogger) Warnf(format string, v ...any)  { l.say(slog.LevelWarn, format, v) }
+func (l natsLogger) Errorf(format string, v ...any) { l.say(slog.LevelError, format, v) }
+func (l natsLogger) Fatalf(format string, v ...any) { l.say(slog.LevelError, format, v) }
 func (l natsLogger) say(level slog.Level, format string, v []any) {
 	if l.log != nil {
 		l.log.Log(context.Background(), level, "nats server", "message", fmt.Sprintf(format, v...))

@@ -1,0 +1,82 @@
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"millrace.dev/events"
+)
+
+// attempts counts how often an event was begun, in a KV bucket beside the log.
+// The first delivery of an event is not written down: without an entry a
+// delivery that comes again is the second.
+type attempts struct{ kv jetstream.KeyValue }
+
+type attempt struct {
+	Count int       `json:"count"`
+	First time.Time `json:"first"`
+}
+
+// attemptsKept bounds how long a count is remembered.
+const attemptsKept = 7 * 24 * time.Hour
+
+func openAttempts(ctx context.Context, js jetstream.JetStream) (*attempts, error) {
+	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: "ATTEMPTS", Description: "How often an event was begun by a function, from the second time on", History: 1, TTL: attemptsKept,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &attempts{kv}, nil
+}
+
+func attemptKey(function string, h events.Header) string {
+	return function + "." + events.CauseOf(h)
+}
+
+// begin counts an attempt and gives its number, from 1.
+func (a *attempts) begin(ctx context.Context, function string, d Delivery) (attempt, error) {
+	if !d.Again {
+		return attempt{Count: 1, First: time.Now().UTC()}, nil
+	}
+	got, err := a.get(ctx, function, d.Header)
+	if err != nil {
+		return attempt{}, err
+	}
+	got.Count++
+	return got, a.put(ctx, function, d.Header, got)
+}
+
+// uncount takes an attempt back that ended in Later.
+func (a *attempts) uncount(ctx context.Context, function string, d Delivery, at attempt) error {
+	at.Count--
+	return a.put(ctx, function, d.Header, at)
+}
+
+func (a *attempts) get(ctx context.Context, function string, h events.Header) (attempt, error) {
+	e, err := a.kv.Get(ctx, attemptKey(function, h))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return attempt{Count: 1, First: h.Time}, nil
+	}
+	if err != nil {
+		return attempt{}, err
+	}
+	var at attempt
+	if err := json.Unmarshal(e.Value(), &at); err != nil {
+		return attempt{Count: 1, First: h.Time}, nil //nolint:nilerr // an entry that cannot be read counts as none
+	}
+	return at, nil
+}
+
+func (a *attempts) put(ctx context.Context, function string, h events.Header, at attempt) error {
+	b, err := json.Marshal(at)
+	if err != nil {
+		return err
+	}
+	_, err = a.kv.Put(ctx, attemptKey(function, h), b)
+	return err
+}

@@ -1,0 +1,229 @@
+// Package functiontest runs functions in tests as they run in life: over a
+// real log in an embedded NATS server and a real artifact store on disk.
+package functiontest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+	"millrace.dev/shared/artifact"
+	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/eventlog/embedded"
+	"millrace.dev/shared/function"
+	"millrace.dev/shared/state"
+)
+
+// Bench is a log, the states over it and an artifact store, for one test.
+type Bench struct {
+	Log       *eventlog.Log
+	States    *state.Store
+	Artifacts *artifact.Store
+	// Server is the NATS server, to be stopped by a test that wants to.
+	Server *embedded.Server
+	Logger *slog.Logger
+	dir    string
+}
+
+// Retry is quick, so that a test sees the dead letter.
+var Retry = function.Retry{Attempts: 3, First: 10 * time.Millisecond, Max: 50 * time.Millisecond}
+
+// New starts a bench that ends with the test.
+func New(t testing.TB) *Bench {
+	t.Helper()
+	dir := t.TempDir()
+	ctx := Context(t)
+	b := &Bench{dir: dir, Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: level()}))}
+	var err error
+	b.Server, err = embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "log"), Logger: b.Logger})
+	must(t, err)
+	t.Cleanup(b.Server.Close)
+	b.Log, err = eventlog.Open(ctx, b.Server.Conn(), eventlog.Options{Logger: b.Logger})
+	must(t, err)
+	b.States, err = state.NewStore(ctx, b.Log, b.Logger)
+	must(t, err)
+	b.Artifacts, err = artifact.OpenStore(ctx, "file://"+filepath.Join(dir, "artifacts")+"?create_dir=true", filepath.Join(dir, "cache"))
+	must(t, err)
+	t.Cleanup(func() { must(t, b.Artifacts.Close()) })
+	return b
+}
+
+// level is the level of the log lines a test shows, from MILLRACE_LOG.
+func level() slog.Level {
+	l := slog.LevelWarn
+	_ = l.UnmarshalText([]byte(os.Getenv("MILLRACE_LOG")))
+	return l
+}
+
+// Context ends with the test, and after two minutes at the latest.
+func Context(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Deps are what the named function works with.
+func (b *Bench) Deps(t testing.TB, name string) function.Deps {
+	t.Helper()
+	dir := filepath.Join(b.dir, name)
+	must(t, os.MkdirAll(dir, 0o750))
+	return function.Deps{
+		Log: b.Log, States: b.States, Artifacts: b.Artifacts, Logger: b.Logger.With("function", name),
+		Metrics: prometheus.NewRegistry(), Dir: dir,
+	}
+}
+
+// Configure puts a pipeline's configuration into the log, its bundle into the
+// artifact store.
+func (b *Bench) Configure(t testing.TB, l *config.Loaded) {
+	t.Helper()
+	var bundle bytes.Buffer
+	must(t, config.Bundle(l, &bundle))
+	ref, err := b.Artifacts.PutBytes(Context(t), bundle.Bytes(), ".tar.zst")
+	must(t, err)
+	b.Announce(t, l.Pipeline.Name(), "gateway", events.PipelineConfigured{
+		Digest: l.Digest, Bundle: ref, Spec: l.Pipeline.JSON(), Dir: l.Dir, Commit: l.Commit,
+	})
+}
+
+// ConfigureYAML writes the pipeline file into a folder of the test, beside the
+// other files (name, content), and configures it.
+func (b *Bench) ConfigureYAML(t testing.TB, yaml string, files ...[2]string) *config.Loaded {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range append(files, [2]string{"pipeline.yaml", yaml}) {
+		path := filepath.Join(dir, f[0])
+		must(t, os.MkdirAll(filepath.Dir(path), 0o750))
+		must(t, os.WriteFile(path, []byte(f[1]), 0o600))
+	}
+	l, err := config.Load(dir)
+	must(t, err)
+	b.Configure(t, l)
+	return l
+}
+
+// Announce appends events as if the function had said them, each as an origin
+// of its own, and gives them as they stand in the log. Guards are right.
+func (b *Bench) Announce(t testing.TB, pipeline, name string, data ...events.Data) []events.Envelope {
+	t.Helper()
+	ctx := Context(t)
+	var out []events.Envelope
+	for _, d := range data {
+		v, err := b.States.View(ctx, pipeline)
+		must(t, err)
+		c := eventlog.Commit{Pipeline: pipeline, Function: name, Data: []events.Data{d}}
+		for _, noun := range eventlog.GuardedNouns {
+			c.Guards = append(c.Guards, v.Guard(noun))
+		}
+		last, err := b.Log.Last(ctx)
+		must(t, err)
+		c.Cause = events.Cause("test", time.Now().String(), string(rune(last)))
+		done, err := b.Log.Append(ctx, c)
+		must(t, err)
+		out = append(out, done.Events...)
+	}
+	return out
+}
+
+// Handle lets the function handle the event once, through the whole runtime,
+// and gives what the handling committed, dead letters and event.handled too.
+// A handling that ends in an error, to be tried again, fails the test.
+func (b *Bench) Handle(t testing.TB, f function.Function, name string, e events.Envelope) []events.Envelope {
+	t.Helper()
+	o := b.Deliver(t, f, name, e)
+	if o.Err != nil {
+		t.Fatalf("%s could not handle %s: %v", name, e.Type, o.Err)
+	}
+	return o.Events
+}
+
+// Deliver is Handle for a test that wants the outcome. The event comes as one
+// that may have been delivered before.
+func (b *Bench) Deliver(t testing.TB, f function.Function, name string, e events.Envelope) function.Outcome {
+	t.Helper()
+	m := function.NewMux(name)
+	f.Register(m)
+	r, err := function.NewRuntime(Context(t), m, b.Deps(t, name), Retry)
+	must(t, err)
+	return r.Handle(Context(t), function.Delivery{Envelope: e, Again: true})
+}
+
+// Run lets the function receive from the log until the test ends.
+func (b *Bench) Run(t testing.TB, f function.Function, name string) *function.Instance {
+	t.Helper()
+	in, err := function.Start(Context(t), name, f, b.Deps(t, name), function.StartOptions{Retry: Retry})
+	must(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := in.Stop(ctx); err != nil {
+			t.Log(err)
+		}
+	})
+	return in
+}
+
+// State is the pipeline's state as of now.
+func (b *Bench) State(t testing.TB, pipeline string) *state.Pipeline {
+	t.Helper()
+	p, err := b.States.Load(Context(t), pipeline)
+	must(t, err)
+	return p
+}
+
+// Events are the pipeline's events of the types (of all without any), in order.
+func (b *Bench) Events(t testing.TB, pipeline string, types ...string) []events.Envelope {
+	t.Helper()
+	var out []events.Envelope
+	for e, err := range b.Log.Read(Context(t), eventlog.Filter{Pipeline: pipeline, Types: types}) {
+		must(t, err)
+		out = append(out, e)
+	}
+	return out
+}
+
+// WaitFor follows the pipeline's log from its beginning until it has an event
+// of the type that ok accepts (any for nil), and gives it.
+func (b *Bench) WaitFor(t testing.TB, pipeline, eventType string, ok func(events.Envelope) bool) events.Envelope {
+	t.Helper()
+	for e, err := range b.Log.Follow(Context(t), eventlog.Filter{Pipeline: pipeline, Types: []string{eventType}}) {
+		must(t, err)
+		if ok == nil || ok(e) {
+			return e
+		}
+	}
+	t.Fatalf("no %s came", eventType)
+	return events.Envelope{}
+}
+
+// Data decodes an event's data, of which the test knows the type.
+func Data[T events.Data](t testing.TB, e events.Envelope) T {
+	t.Helper()
+	d, err := events.Decode[T](e)
+	must(t, err)
+	return d.Data
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testWriter shows log lines with the test that made them.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	defer func() { _ = recover() }() // a line after the end of the test
+	w.t.Log(string(bytes.TrimRight(b, "\n")))
+	return len(b), nil
+}

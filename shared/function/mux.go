@@ -1,0 +1,79 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"millrace.dev/events"
+	"millrace.dev/shared/state"
+)
+
+// Mux holds a function's handlers by event type.
+type Mux struct {
+	name     string
+	handlers map[string]registration
+}
+
+// NewMux makes the mux of the named function. The name is the function's place
+// in the log: "ingest", "train-launcher".
+func NewMux(name string) *Mux { return &Mux{name: name, handlers: map[string]registration{}} }
+
+// Name is the function's name.
+func (m *Mux) Name() string { return m.name }
+
+// Types lists the event types that have a handler, sorted.
+func (m *Mux) Types() []string { return slices.Sorted(maps.Keys(m.handlers)) }
+
+// registration is one handler with what it was registered with.
+type registration struct {
+	handle  func(context.Context, events.Envelope, *state.Pipeline) ([]events.Data, error)
+	guards  []string
+	timeout time.Duration
+}
+
+// Option sets how a handler is run.
+type Option func(*registration)
+
+// Guard says that the decision hangs on a noun ("dataset", "rollout"): when it
+// has moved between fold and commit, the handler is called again. A handler
+// that announces events of a guarded noun must have its guard.
+func Guard(noun string) Option {
+	return func(r *registration) { r.guards = append(r.guards, noun) }
+}
+
+// Timeout bounds one call of the handler; 5 minutes by default. On Knative a
+// delivery ends at 10 minutes whatever is said here.
+func Timeout(d time.Duration) Option {
+	return func(r *registration) { r.timeout = d }
+}
+
+const defaultTimeout = 5 * time.Minute
+
+// Handle registers h for the events whose data is In. It panics when In is
+// already registered. h gets the event and the state of the event's pipeline
+// as folded up to now, to be read only, and returns what to announce.
+func Handle[In events.Data](m *Mux, h func(context.Context, events.Event[In], *state.Pipeline) ([]events.Data, error), opts ...Option) {
+	var zero In
+	name := zero.EventType()
+	if _, ok := m.handlers[name]; ok {
+		panic(fmt.Sprintf("function %s: a handler for %s is registered already", m.name, name))
+	}
+	r := registration{timeout: defaultTimeout}
+	for _, o := range opts {
+		o(&r)
+	}
+	r.handle = func(ctx context.Context, e events.Envelope, p *state.Pipeline) ([]events.Data, error) {
+		in, err := events.Decode[In](e)
+		if err != nil {
+			return nil, Reject(err)
+		}
+		if err := in.Data.Validate(); err != nil {
+			return nil, Reject(fmt.Errorf("%s is not valid: %w", e.Type, err))
+		}
+		return h(ctx, in, p)
+	}
+	m.handlers[name] = r
+}

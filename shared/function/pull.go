@@ -1,0 +1,142 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"millrace.dev/events"
+	"millrace.dev/shared/eventlog"
+	"millrace.dev/triggers"
+)
+
+const (
+	// ackWait is when JetStream delivers again what was neither acknowledged
+	// nor said to be in progress.
+	ackWait = 30 * time.Second
+	// maxAckPending bounds the deliveries that wait, for a worker or for their
+	// next attempt.
+	maxAckPending = 2000
+)
+
+// pull receives a function's events from the log: a durable consumer, narrowed
+// to the trigger's types by subject; the trigger's other attributes are
+// matched here.
+type pull struct {
+	runtime *Runtime
+	trigger triggers.Trigger
+	logger  *slog.Logger
+	workers chan struct{}
+	running sync.WaitGroup
+	consume jetstream.ConsumeContext
+	cancel  context.CancelFunc
+}
+
+// startPull begins to receive. workers bounds the handlings at a time; 0 for
+// four per processor.
+func startPull(ctx context.Context, r *Runtime, t triggers.Trigger, workers int) (*pull, error) {
+	if workers == 0 {
+		workers = 4 * runtime.GOMAXPROCS(0)
+	}
+	var filters []string
+	for _, name := range t.Types {
+		filters = append(filters, eventlog.TypeFilter(name))
+	}
+	c, err := r.deps.Log.JetStream().CreateOrUpdateConsumer(ctx, eventlog.Stream, jetstream.ConsumerConfig{
+		Durable: r.mux.name, Description: "deliveries to the function " + r.mux.name,
+		FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxDeliver: -1, MaxAckPending: maxAckPending,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribe %s to the event log: %w", r.mux.name, err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p := &pull{runtime: r, trigger: t, logger: r.deps.Logger, workers: make(chan struct{}, workers), cancel: cancel}
+	p.consume, err = c.Consume(func(m jetstream.Msg) { p.receive(ctx, m) },
+		jetstream.PullMaxMessages(2*workers),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			if !errors.Is(err, jetstream.ErrNoHeartbeat) && !errors.Is(err, jetstream.ErrConsumerDeleted) {
+				p.logger.Warn("receiving from the event log was disturbed", "error", err)
+			}
+		}))
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("receive from the event log: %w", err)
+	}
+	return p, nil
+}
+
+// stop ends receiving, waits for what is being handled until ctx ends, and
+// leaves the rest to be delivered again.
+func (p *pull) stop(ctx context.Context) error {
+	p.consume.Stop()
+	defer p.cancel()
+	idle := make(chan struct{})
+	go func() { p.running.Wait(); close(idle) }()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s stopped while events were being handled; they are delivered again", p.runtime.mux.name)
+	}
+}
+
+func (p *pull) receive(ctx context.Context, m jetstream.Msg) {
+	p.workers <- struct{}{}
+	p.running.Add(1)
+	go func() {
+		defer func() { <-p.workers; p.running.Done() }()
+		if err := p.deliver(ctx, m); err != nil && ctx.Err() == nil {
+			p.logger.Warn("an acknowledgement was not sent; the event is delivered again", "error", err)
+		}
+	}()
+}
+
+// deliver handles one message and says what became of it.
+func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
+	e, err := eventlog.FromMessage(m)
+	if err != nil {
+		// Only a bare publish past the gateway can have written it.
+		p.logger.Error("an event of the log cannot be read; it is passed over", "subject", m.Subject(), "error", err)
+		return m.TermWithReason(err.Error())
+	}
+	if !p.trigger.Matches(Attributes(e)) {
+		return m.Ack()
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	alive := stillAlive(m)
+	o := p.runtime.Handle(ctx, Delivery{Envelope: e, Again: meta.NumDelivered > 1})
+	alive.Stop()
+	if o.Err != nil {
+		return m.NakWithDelay(o.After)
+	}
+	return m.Ack()
+}
+
+// stillAlive keeps a delivery from coming again while it is handled.
+func stillAlive(m jetstream.Msg) *time.Timer {
+	var t *time.Timer
+	t = time.AfterFunc(ackWait/3, func() {
+		if m.InProgress() == nil {
+			t.Reset(ackWait / 3)
+		}
+	})
+	return t
+}
+
+// Attributes are the event's CloudEvents attributes as triggers see them. What
+// the log delivers carries via: log.
+func Attributes(e events.Envelope) map[string]string {
+	a := e.Extensions()
+	a["id"], a["source"], a["type"], a["subject"], a["via"] = e.ID, e.Source, e.Type, e.Subject, "log"
+	return a
+}
