@@ -18,8 +18,10 @@ type Type struct {
 	decode  func([]byte) (Data, error)
 }
 
-// Noun and Past are the words of the type's name: dev.millrace.<noun>.<past>.v1.
+// Noun is the first word of the type's name: dev.millrace.<noun>.<past>.v1.
 func (t Type) Noun() string { noun, _ := words(t.Name); return noun }
+
+// Past is the second word of the type's name.
 func (t Type) Past() string { _, past := words(t.Name); return past }
 
 func words(name string) (noun, past string) {

@@ -34,7 +34,7 @@ type pingManifest struct {
 // schedule reads the data that the ping carries: the name and the action of
 // the ScheduleTicked that the gateway makes of it.
 func (m pingManifest) schedule() (*Schedule, error) {
-	errs := []error{m.header.check()}
+	errs := []error{m.check()}
 	var data struct {
 		Schedule string `json:"schedule"`
 		Action   string `json:"action"`

@@ -43,7 +43,7 @@ type legacyFilter struct {
 
 func (m triggerManifest) trigger() (*Trigger, error) {
 	t := Trigger{Name: m.Metadata.Name, Function: m.Spec.Subscriber.Ref.Name}
-	errs := []error{m.header.check()}
+	errs := []error{m.check()}
 	if m.Spec.Broker == "" {
 		errs = append(errs, errors.New("spec.broker is missing"))
 	}

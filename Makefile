@@ -1,0 +1,122 @@
+# Millrace: `make` alone prints the targets.
+
+SHELL         := bash
+.SHELLFLAGS   := -euo pipefail -c
+MAKEFLAGS     += --warn-undefined-variables --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO        ?= go
+FUZZTIME  ?= 20s
+GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# Every module of the workspace, and every function that has a command.
+MODULES   := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
+FUNCTIONS := $(patsubst %/cmd,%,$(wildcard functions/*/cmd))
+COMMANDS  := $(addsuffix /cmd/...,$(addprefix ./,$(FUNCTIONS))) ./deploy/millrace/...
+
+# ONNX Runtime is loaded at run time. What is run from bin/ finds it in bin/lib; tests are told.
+ONNXRUNTIME := $(CURDIR)/bin/lib/libonnxruntime.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
+export MILLRACE_ONNXRUNTIME ?= $(ONNXRUNTIME)
+
+.PHONY: help
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: onnxruntime ## Build bin/millrace, the runner, every function, and get ONNX Runtime
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/ $(COMMANDS)
+	if [ -d functions/train-launcher/cmd/runner ]; then CGO_ENABLED=0 $(GO) build -trimpath -o bin/runner ./functions/train-launcher/cmd/runner; fi
+
+.PHONY: onnxruntime
+onnxruntime:
+	@shared/onnx/library.sh
+
+.PHONY: examples
+examples: ## Set up the Python environments of the examples' trainers
+	@if [ -x config/examples/setup.sh ]; then config/examples/setup.sh; fi
+
+.PHONY: run
+run: build examples ## Play a year of flights and stay up until Ctrl-C
+	bin/millrace demo --keep
+
+.PHONY: demo
+demo: build examples ## Play a year of flights and end with a summary
+	bin/millrace demo
+
+.PHONY: test
+test: onnxruntime examples ## Test every module with the race detector
+	$(GO) test -race work
+
+.PHONY: e2e
+e2e: build examples ## Test the whole chain only
+	$(GO) test -race -count=1 ./deploy/e2e/...
+
+.PHONY: fuzz
+fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (20s)
+	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' work | while read -r package; do \
+		for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+.PHONY: bench
+bench: build ## Run the benchmarks
+	$(GO) run ./deploy/bench
+
+.PHONY: lint
+lint: ## Run golangci-lint
+	$(GO) run $(GOLANGCI) run $(patsubst %,./%/...,$(MODULES))
+
+.PHONY: generate
+generate: ## Write what is generated: JSON Schemas, the AsyncAPI document
+	$(GO) generate work
+
+.PHONY: tidy
+tidy: ## Tidy every module and format its files
+	@for m in $(MODULES); do (cd "$$m" && GOWORK=off $(GO) mod tidy); done
+	gofmt -l -w $(MODULES)
+
+# For Linux on amd64 wherever it runs, so that the lists don't depend on the machine.
+define linked
+(cd "$(1)" && GOWORK=off GOOS=linux GOARCH=amd64 CGO_ENABLED=1 $(GO) list -deps \
+	-f '{{with .Module}}{{if not .Main}}{{.Path}}{{if not .Replace}} {{.Version}}{{end}}{{end}}{{end}}' ./cmd/... | sort -u)
+endef
+
+.PHONY: deps
+deps: ## Write functions/*/deps.txt: the modules that each function links
+	@$(foreach f,$(FUNCTIONS),$(call linked,$(f)) >$(f)/deps.txt;)
+
+.PHONY: verify
+verify: verify-tidy verify-deps verify-build verify-generate ## Check that the tree is as it claims to be
+
+.PHONY: verify-tidy
+verify-tidy:
+	@echo "every module is tidy, every file formatted"
+	@for m in $(MODULES); do (cd "$$m" && GOWORK=off $(GO) mod tidy -diff) || { echo "$$m is not tidy: run make tidy" >&2; exit 1; }; done
+	@unformatted=$$(gofmt -l $(MODULES)); [ -z "$$unformatted" ] || { printf 'not formatted, run make tidy:\n%s\n' "$$unformatted" >&2; exit 1; }
+
+.PHONY: verify-deps
+verify-deps:
+	@echo "every function's deps.txt is what it links"
+	@$(foreach f,$(FUNCTIONS),$(call linked,$(f)) | diff -u $(f)/deps.txt - || { echo "$(f)/deps.txt is old: run make deps" >&2; exit 1; };)
+
+.PHONY: verify-build
+verify-build:
+	@echo "every module builds on its own"
+	@for m in $(MODULES); do (cd "$$m" && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./...) || { echo "$$m does not build with GOWORK=off" >&2; exit 1; }; done
+
+# The tree before and after, whatever is not committed in it.
+snapshot = { git diff HEAD; git ls-files -oz --exclude-standard | xargs -0 -r cat; } | git hash-object --stdin
+
+.PHONY: verify-generate
+verify-generate:
+	@echo "what is generated is up to date"
+	@before=$$($(snapshot)); $(MAKE) --no-print-directory generate >/dev/null; \
+	[ "$$before" = "$$($(snapshot))" ] || { git --no-pager diff --stat; echo "generated files were old and are new now: commit them" >&2; exit 1; }
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
