@@ -34,7 +34,7 @@ func (p *Pipeline) fillClasses() {
 	}
 	switch {
 	case len(label.Values) > 0:
-		m.Classes = slices.Clone(label.Values)
+		m.Classes = slices.DeleteFunc(slices.Clone(label.Values), func(v Value) bool { return v == Value{} })
 		slices.SortFunc(m.Classes, compareValues)
 	case label.Type == TypeBool:
 		m.Classes = []Value{ValueOf(false), ValueOf(true)}

@@ -153,6 +153,9 @@ func (c *checker) areValues(path string, values []Value, columnType string) {
 	seen := map[Value]bool{}
 	for i, v := range values {
 		sub := index(path, i)
+		if v == (Value{}) {
+			continue // what stands there was refused
+		}
 		if seen[v] {
 			c.says(sub, "%s is listed twice", v)
 		}
@@ -167,8 +170,6 @@ func (c *checker) areValues(path string, values []Value, columnType string) {
 			fits = columnType == TypeFloat
 		case bool:
 			fits = columnType == TypeBool
-		default:
-			continue
 		}
 		if !fits && columnType != "" {
 			hint := ""

@@ -91,7 +91,7 @@ func compareValues(a, b Value) int {
 	case string:
 		return cmp.Compare(x, b.v.(string))
 	}
-	return cmp.Compare(asFloat(a.v), asFloat(b.v))
+	return cmp.Compare(asFloat(a.v), asFloat(b.v)) // no value is no number, and so 0
 }
 
 func valueRank(v Value) int {
@@ -100,8 +100,10 @@ func valueRank(v Value) int {
 		return 0
 	case int64, float64:
 		return 1
+	case string:
+		return 2
 	}
-	return 2
+	return 3 // no value: what stood there was refused
 }
 
 func asFloat(v any) float64 {
