@@ -101,6 +101,21 @@ type Evaluation struct {
 	Report Ref `json:"report,omitzero"`
 }
 
+// EvaluationReport is what Evaluation.Report leads to, as JSON: the whole of the
+// evaluation, with all slices and verdicts, and what does not fit into an event.
+type EvaluationReport struct {
+	Evaluation
+	Approved bool `json:"approved"`
+	// Unlabelled rows of the hold-out were left out.
+	Unlabelled int64 `json:"unlabelled,omitempty"`
+	// Notes are what could not be measured or compared, and why.
+	Notes []string `json:"notes,omitempty"`
+	// Scores is the profile of what the version answered over the hold-out
+	// (package table, binary form; columns prediction and score, as in the
+	// prediction log): the reference for drift of the prediction.
+	Scores Ref `json:"scores,omitzero"`
+}
+
 func (d Evaluation) validate() error {
 	var m mistakes
 	m.add(d.Version > 0, "version %d is not positive", d.Version)
