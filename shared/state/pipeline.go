@@ -222,6 +222,16 @@ type Route struct {
 	Changed   time.Time `json:"changed,omitzero"`
 }
 
+// Percent is a version's share of the traffic.
+func (r Route) Percent(version int) float64 {
+	for _, w := range r.Weights {
+		if w.Version == version {
+			return w.Percent
+		}
+	}
+	return 0
+}
+
 // Rollout is a version on its way to all traffic.
 type Rollout struct {
 	events.RolloutStarted

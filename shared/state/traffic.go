@@ -116,9 +116,11 @@ func (p *Pipeline) predicted(h events.Header, d events.PredictionsLogged) bool {
 	return true
 }
 
-// canaryAnswered adds to the evidence of the step under way.
+// canaryAnswered adds to the evidence of the step under way. A canary that has
+// no traffic yet may be asked by name; that is no evidence. One that waits for
+// a person with traffic goes on to be watched.
 func (p *Pipeline) canaryAnswered(v events.VersionTraffic) {
-	if p.Rollout == nil || p.Rollout.Version != v.Version || p.Rollout.Waits && p.Rollout.Waiting {
+	if p.Rollout == nil || p.Rollout.Version != v.Version || p.Route.Percent(v.Version) == 0 {
 		return
 	}
 	r := *p.Rollout
