@@ -2,78 +2,261 @@ package table
 
 import (
 	"context"
-	"strconv"
+	"fmt"
+	"slices"
+	"strings"
 )
 
-// MaxExamples is the number of rows shown for one broken check.
-const MaxExamples = 20
-
-// Rules is the contract a table has to keep. The zero value allows everything.
-type Rules struct {
-	Columns     []ColumnRule
-	ExtraReject bool // columns that no rule names are broken
-	Rows        []RowsRule
-	Unique      []UniqueRule
-	SQL         []SQLRule // checked by package duck; Check ignores them
-}
-
-// ColumnRule is the contract of one column. The column has to be there.
-type ColumnRule struct {
-	Name   string
-	Type   Type
-	Nulls  float64  // the share of nulls that is allowed, 0 to 1
-	Values []string // if any: the only values allowed, written as in the table ("9E", "3", "true", RFC 3339)
-	Min    *float64 // int and float
-	Max    *float64
-}
-
-// RowsRule bounds the number of rows; 0 is no bound.
-type RowsRule struct {
-	Name     string
-	Min, Max int64
-}
-
-// UniqueRule demands that no two rows agree in Columns. Rows in which one of
-// the columns is null are not compared, as in SQL.
-type UniqueRule struct {
-	Name        string
-	Columns     []string
-	MaxFraction float64 // the share of rows that may repeat an earlier one
-}
-
-// SQLRule demands that Expr, a boolean expression over the columns of a row,
-// holds for all rows but MaxFraction of them. As with CHECK in SQL, a row for
-// which it is null passes.
-type SQLRule struct {
-	Name        string
-	Expr        string
-	MaxFraction float64
-}
-
-// Broken is one check that did not hold.
-type Broken struct {
-	Check    string           `json:"check"`              // the name of the rule; for columns: missing, type, nulls, values, range, extra
-	Column   string           `json:"column,omitempty"`   // the column it is about, if it is one
-	Reason   string           `json:"reason"`             // a sentence with value and bound
-	Count    int64            `json:"count"`              // rows that break it
-	Fraction float64          `json:"fraction"`           // the same as a share of all rows
-	Allowed  float64          `json:"allowed"`            // the share that was allowed
-	Examples []map[string]any `json:"examples,omitempty"` // up to MaxExamples rows, with RowKey
-}
-
-// RowKey is the key under which an example has the number of its row, from 1.
-const RowKey = "_row"
-
 // Check compares the table at path, whose profile is p, with r, and returns
-// what is broken in the order of the rules; nothing if all is well. Column
-// rules are answered from the profile; rows are read only for uniqueness and
-// for the examples of what is broken. Memory is bounded, whatever the table's
-// size.
+// what is broken in the order of the rules; nothing if all is well. SQL rules
+// are for package duck.
+//
+// Rules about columns and the number of rows are answered by the profile; rows
+// are read only for uniqueness, for columns the profile does not know exactly,
+// and for the examples of what is broken. Memory is bounded, whatever the
+// table's size: what uniqueness needs beyond that is put into a temporary file.
 func Check(ctx context.Context, path string, p *Profile, r Rules) ([]Broken, error) {
-	panic("not yet")
+	t, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	if t.pq.NumRows() != p.Rows {
+		return nil, fmt.Errorf("check %s: it has %d rows, and its profile %d", t.name, t.pq.NumRows(), p.Rows)
+	}
+	c := &checker{ctx: ctx, t: t, p: p}
+	for _, rule := range r.Columns {
+		c.column(rule)
+	}
+	if r.ExtraReject {
+		c.extra(r.Columns)
+	}
+	for _, rule := range r.Rows {
+		c.rows(rule)
+	}
+	for _, rule := range r.Unique {
+		c.unique(rule)
+	}
+	if c.err != nil {
+		return nil, fmt.Errorf("check %s: %w", t.name, c.err)
+	}
+	return c.broken, nil
 }
 
-// Percent shows a share to people.
-func Percent(share float64) string {
-	return strconv.FormatFloat(100*share, 'g', 4, 64) + " %"
+// checker collects what is broken. After the first error it does nothing.
+type checker struct {
+	ctx    context.Context
+	t      *file
+	p      *Profile
+	broken []Broken
+	err    error
+}
+
+// add notes a broken check, with examples of the rows that match.
+func (c *checker) add(b Broken, rows []int64) {
+	if c.err != nil {
+		return
+	}
+	if b.Count > 0 && c.p.Rows > 0 {
+		b.Fraction = float64(b.Count) / float64(c.p.Rows)
+	}
+	b.Examples, c.err = c.t.examples(c.ctx, rows)
+	c.broken = append(c.broken, b)
+}
+
+func (c *checker) column(rule ColumnRule) {
+	col := c.p.Column(rule.Name)
+	if col == nil {
+		present := make([]string, len(c.p.Columns))
+		for i := range c.p.Columns {
+			present[i] = c.p.Columns[i].Name
+		}
+		c.add(Broken{
+			Check: CheckMissing, Column: rule.Name, Count: c.p.Rows,
+			Reason: fmt.Sprintf("column %q is missing; the columns that are there: %s", rule.Name, list(present)),
+		}, nil)
+		return
+	}
+	if col.Type != rule.Type {
+		c.add(Broken{
+			Check: CheckType, Column: rule.Name, Count: c.p.Rows,
+			Reason: fmt.Sprintf("column %q is %s, and has to be %s", rule.Name, col.Type, rule.Type),
+		}, nil)
+		return
+	}
+	if share := col.NullShare(); share > rule.Nulls {
+		what := "are missing"
+		if col.NonFinite > 0 {
+			what = fmt.Sprintf("are missing or no number (NaN or infinite: %d)", col.NonFinite)
+		}
+		c.add(Broken{
+			Check: CheckNulls, Column: rule.Name, Count: col.Nulls, Allowed: rule.Nulls,
+			Reason: fmt.Sprintf("%d of %d values of %q (%s) %s; allowed: %s", col.Nulls, c.p.Rows, rule.Name, Percent(share), what, Percent(rule.Nulls)),
+		}, c.find(col, isNull, MaxExamples))
+	}
+	if len(rule.Values) > 0 {
+		c.values(col, rule)
+	}
+	if rule.Min != nil || rule.Max != nil {
+		c.rangeOf(col, rule)
+	}
+}
+
+// isNull matches what a profile counts as null.
+func isNull(v *Vector, i int) bool {
+	return v.Null(i) || v.Floats != nil && !finite(v.Floats[i])
+}
+
+func (c *checker) values(col *ColumnProfile, rule ColumnRule) {
+	allowed := map[string]bool{}
+	for _, v := range rule.Values {
+		allowed[canonical(col.Type, v)] = true
+	}
+	bad, count := c.outside(col, func(e entry) bool { return !allowed[e.written(col.Type)] })
+	if count == 0 {
+		return
+	}
+	slices.SortStableFunc(bad, func(a, b entry) int { return int(b.n - a.n) })
+	var shown []string
+	for _, e := range bad[:min(len(bad), 10)] {
+		shown = append(shown, fmt.Sprintf("%q (%d)", e.written(col.Type), e.n))
+	}
+	if more := len(bad) - len(shown); more > 0 {
+		shown = append(shown, fmt.Sprintf("and %d more", more))
+	}
+	c.add(Broken{
+		Check: CheckValues, Column: rule.Name, Count: count,
+		Reason: fmt.Sprintf("%d of %d values of %q are not allowed: %s; allowed: %s", count, c.p.Rows, rule.Name, strings.Join(shown, ", "), list(rule.Values)),
+	}, c.find(col, matchAny(col.Type, bad), MaxExamples))
+}
+
+func (c *checker) rangeOf(col *ColumnProfile, rule ColumnRule) {
+	if col.Type != Int && col.Type != Float {
+		return // bounds of other types are a mistake of the pipeline file, which its loader reports
+	}
+	out := func(e entry) bool {
+		x := e.number(col.Type)
+		return rule.Min != nil && x < *rule.Min || rule.Max != nil && x > *rule.Max
+	}
+	if col.Count == 0 || !out(entryOf(col.Min)) && !out(entryOf(col.Max)) {
+		return // sketches know these two exactly
+	}
+	bad, count := c.outside(col, out)
+	var bounds []string
+	if rule.Min != nil {
+		bounds = append(bounds, fmt.Sprintf("at least %v", *rule.Min))
+	}
+	if rule.Max != nil {
+		bounds = append(bounds, fmt.Sprintf("at most %v", *rule.Max))
+	}
+	c.add(Broken{
+		Check: CheckRange, Column: rule.Name, Count: count,
+		Reason: fmt.Sprintf("%d of %d values of %q are out of range (from %v to %v); allowed: %s", count, c.p.Rows, rule.Name, col.Min, col.Max, strings.Join(bounds, ", ")),
+	}, c.find(col, matchAny(col.Type, bad), MaxExamples))
+}
+
+// outside returns the values that match, and how many rows have them: from the
+// profile, or from the rows if it does not know all values. In that case the
+// values it returns are the first of them.
+func (c *checker) outside(col *ColumnProfile, match func(entry) bool) (bad []entry, count int64) {
+	if col.Exact {
+		for _, e := range col.values {
+			if match(e) {
+				bad = append(bad, e)
+				count += e.n
+			}
+		}
+		return bad, count
+	}
+	m := &measure{typ: col.Type}
+	m.keep = match
+	index := c.t.schema.Index(col.Name)
+	for group := range c.t.pq.RowGroups() {
+		if c.err == nil {
+			c.err = c.t.each(c.ctx, group, index, m.count)
+		}
+	}
+	m.fold()
+	if m.sketch == nil {
+		bad = m.tally.take()
+	} else {
+		m.spill()
+		bad = m.sketch.top
+		count = m.sketch.count
+		return bad, count
+	}
+	for _, e := range bad {
+		count += e.n
+	}
+	return bad, count
+}
+
+// matchAny matches rows that have one of the values.
+func matchAny(typ Type, values []entry) func(*Vector, int) bool {
+	texts, keys := map[string]bool{}, map[uint64]bool{}
+	for _, e := range values {
+		if typ == String {
+			texts[e.text] = true
+		} else {
+			keys[e.key] = true
+		}
+	}
+	return func(v *Vector, i int) bool {
+		switch {
+		case isNull(v, i):
+			return false
+		case typ == String:
+			return texts[v.Strings[i]]
+		case typ == Float:
+			return keys[floatKey(v.Floats[i])]
+		case typ == Bool:
+			return keys[boolKey(v.Bools[i])]
+		}
+		return keys[intKey(v.Ints[i])]
+	}
+}
+
+// find returns the numbers, from 0, of the first rows of a column that match.
+func (c *checker) find(col *ColumnProfile, match func(*Vector, int) bool, most int) []int64 {
+	index := c.t.schema.Index(col.Name)
+	var found []int64
+	var v Vector
+	var d decoder
+	first := int64(0)
+	for group := range c.t.pq.RowGroups() {
+		if c.err != nil || len(found) >= most {
+			break
+		}
+		v.truncate()
+		c.err = c.t.each(c.ctx, group, index, func(r *run) { d.append(&v, col.Type, r) })
+		n := v.len(col.Type)
+		for i := 0; i < n && len(found) < most; i++ {
+			if match(&v, i) {
+				found = append(found, first+int64(i))
+			}
+		}
+		first += int64(n)
+	}
+	return found
+}
+
+func (c *checker) extra(rules []ColumnRule) {
+	for i := range c.p.Columns {
+		name := c.p.Columns[i].Name
+		if !slices.ContainsFunc(rules, func(r ColumnRule) bool { return r.Name == name }) {
+			c.add(Broken{
+				Check: CheckExtra, Column: name, Count: c.p.Rows,
+				Reason: fmt.Sprintf("column %q is not in the contract; list it, or ignore extra columns", name),
+			}, nil)
+		}
+	}
+}
+
+func (c *checker) rows(rule RowsRule) {
+	switch n := c.p.Rows; {
+	case n < rule.Min:
+		c.add(Broken{Check: rule.Name, Reason: fmt.Sprintf("there are %d rows; required: at least %d", n, rule.Min)}, nil)
+	case rule.Max > 0 && n > rule.Max:
+		c.add(Broken{Check: rule.Name, Reason: fmt.Sprintf("there are %d rows; allowed: at most %d", n, rule.Max)}, nil)
+	}
 }

@@ -20,9 +20,10 @@ const (
 type Cut struct {
 	Fraction float64       // of the rows that are held out, above 0 and below 1
 	By       string        // ByTime or ByHash
-	Time     string        // by time: the timestamp column; the newest rows are held out
+	Time     string        // the timestamp column; by time, the newest rows are held out
 	Group    []string      // by hash: rows equal in these columns stay together; none means all columns
 	Gap      time.Duration // by time: rows of the last Gap before the hold-out are in neither part
+	Span     time.Duration // if any: rows older than this, seen from the newest row's Time, are in neither part
 }
 
 // Apply writes the rows of the files in: those to train on to trainDir, a file
@@ -95,20 +96,27 @@ func (c Cut) side(ctx context.Context, in []string, schema Schema) (sides, error
 	if !(c.Fraction > 0 && c.Fraction < 1) {
 		return nil, fmt.Errorf("cut a table: a fraction of %v is not between 0 and 1", c.Fraction)
 	}
-	switch c.By {
-	case ByTime:
+	var times *timeline
+	if c.By == ByTime || c.Span > 0 {
 		i := schema.Index(c.Time)
 		if i < 0 {
-			return nil, MissingColumns("the hold-out by time", []string{c.Time}, schema.Names())
+			return nil, MissingColumns("the cut by time", []string{c.Time}, schema.Names())
 		}
 		if schema[i].Type != Timestamp {
-			return nil, &Unreadable{Column: c.Time, Reason: fmt.Sprintf("column %q is %s, and a hold-out by time needs a timestamp", c.Time, schema[i].Type)}
+			return nil, &Unreadable{Column: c.Time, Reason: fmt.Sprintf("column %q is %s, and a cut by time needs a timestamp", c.Time, schema[i].Type)}
 		}
-		from, err := newest(ctx, in, c.Time, c.Fraction)
+		var err error
+		if times, err = survey(ctx, in, c.Time, c.Span); err != nil {
+			return nil, err
+		}
+	}
+	switch c.By {
+	case ByTime:
+		from, err := times.newest(ctx, c.Fraction)
 		if err != nil {
 			return nil, err
 		}
-		return byTime(i, from, c.Gap), nil
+		return within(times, byTime(schema.Index(c.Time), from, c.Gap)), nil
 	case ByHash:
 		columns := c.Group
 		if len(columns) == 0 {
@@ -123,9 +131,25 @@ func (c Cut) side(ctx context.Context, in []string, schema Schema) (sides, error
 		if missing != nil {
 			return nil, MissingColumns("the hold-out by hash", missing, schema.Names())
 		}
-		return byHash(columns, c.Fraction), nil
+		return within(times, byHash(columns, c.Fraction)), nil
 	}
 	return nil, fmt.Errorf("cut a table: by %q, which is neither %q nor %q", c.By, ByTime, ByHash)
+}
+
+// within leaves out rows older than times goes back; nil times goes back for
+// ever.
+func within(times *timeline, side sides) sides {
+	if times == nil {
+		return side
+	}
+	return func(b *Batch, sideOf []uint8) {
+		side(b, sideOf)
+		for i, t := range b.Column(times.column).Ints {
+			if t < times.least {
+				sideOf[i] = toNeither
+			}
+		}
+	}
 }
 
 func byTime(column int, from int64, gap time.Duration) sides {

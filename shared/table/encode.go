@@ -77,9 +77,11 @@ func (p *Profile) UnmarshalBinary(data []byte) error {
 
 type encoder struct{ data []byte }
 
-func (e *encoder) uint(v uint64)   { e.data = binary.AppendUvarint(e.data, v) }
-func (e *encoder) text(s string)   { e.uint(uint64(len(s))); e.data = append(e.data, s...) }
-func (e *encoder) float(v float64) { e.data = binary.BigEndian.AppendUint64(e.data, math.Float64bits(v)) }
+func (e *encoder) uint(v uint64) { e.data = binary.AppendUvarint(e.data, v) }
+func (e *encoder) text(s string) { e.uint(uint64(len(s))); e.data = append(e.data, s...) }
+func (e *encoder) float(v float64) {
+	e.data = binary.BigEndian.AppendUint64(e.data, math.Float64bits(v))
+}
 
 func (e *encoder) column(c *ColumnProfile) error {
 	e.text(c.Name)

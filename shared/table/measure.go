@@ -20,6 +20,8 @@ type measure struct {
 
 	dict   *dictionary // the one that is being counted
 	counts []int64     // of its indices
+
+	keep func(entry) bool // if any: the values to count; the others are not
 }
 
 // ProfileFile measures the canonical Parquet file at path, its columns on up to
@@ -154,6 +156,9 @@ func (m *measure) fold() {
 }
 
 func (m *measure) add(key uint64, n int64) {
+	if m.keep != nil && !m.keep(entry{key: key}) {
+		return
+	}
 	m.tally.add(key, n)
 	if m.tally.len() > MaxDistinct {
 		m.spill()
@@ -179,6 +184,9 @@ func (m *measure) addBools(yes, no int64) {
 }
 
 func (m *measure) addText(b []byte, n int64) {
+	if m.keep != nil && !m.keep(entry{text: string(b)}) {
+		return
+	}
 	m.tally.addText(b, n)
 	if m.tally.len() > MaxDistinct {
 		m.spill()

@@ -104,6 +104,46 @@ func (e entry) written(typ Type) string {
 	return ""
 }
 
+// entryOf returns the entry of a value as a profile shows it.
+func entryOf(value any) entry {
+	switch v := value.(type) {
+	case string:
+		return entry{key: textKey(v), text: v}
+	case float64:
+		return entry{key: floatKey(v)}
+	case bool:
+		return entry{key: boolKey(v)}
+	case time.Time:
+		return entry{key: intKey(v.UnixMicro())}
+	case int64:
+		return entry{key: intKey(v)}
+	}
+	return entry{}
+}
+
+// canonical returns a value of a pipeline file as entry.written would write it;
+// what is no value of the type it leaves, so that nothing equals it.
+func canonical(typ Type, s string) string {
+	var value any
+	var err error
+	switch typ {
+	case Int:
+		value, err = strconv.ParseInt(s, 10, 64)
+	case Float:
+		value, err = strconv.ParseFloat(s, 64)
+	case Bool:
+		value, err = strconv.ParseBool(s)
+	case Timestamp:
+		value, err = time.Parse(time.RFC3339Nano, s)
+	default:
+		return s
+	}
+	if f, ok := value.(float64); err != nil || ok && !finite(f) {
+		return s
+	}
+	return entryOf(value).written(typ)
+}
+
 // mix spreads the bits of x over all of 64 (the finalizer of SplitMix64).
 func mix(x uint64) uint64 {
 	x ^= x >> 30

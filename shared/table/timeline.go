@@ -6,11 +6,45 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 )
 
 // bins is into how many parts a span of time is divided at once in the search
 // for the point where the hold-out begins.
 const bins = 1 << 16
+
+// timeline is what a cut knows about the time column of its input.
+type timeline struct {
+	in       []string
+	column   string
+	least    int64 // rows before it are left out
+	greatest int64
+	rows     int64 // from least on
+}
+
+// survey reads the time column. A span of 0 goes back for ever.
+func survey(ctx context.Context, in []string, column string, span time.Duration) (*timeline, error) {
+	l := &timeline{in: in, column: column, least: math.MaxInt64, greatest: math.MinInt64}
+	err := l.each(ctx, func(t int64) {
+		l.rows++
+		l.least, l.greatest = min(l.least, t), max(l.greatest, t)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if l.rows == 0 {
+		return nil, &Unreadable{Column: column, Reason: "there are no rows to cut", Try: "add data"}
+	}
+	if first := l.greatest - span.Microseconds(); span > 0 && first > l.least {
+		l.least, l.rows = first, 0
+		err = l.each(ctx, func(t int64) {
+			if t >= first {
+				l.rows++
+			}
+		})
+	}
+	return l, err
+}
 
 // newest returns the time from which on the rows are the newest fraction of all
 // rows, or as near to it as ties allow.
@@ -18,33 +52,22 @@ const bins = 1 << 16
 // It finds the value of that rank by counting rows in ever finer bins, so that
 // memory does not grow with the number of rows; three passes over one column
 // are enough for a year.
-func newest(ctx context.Context, in []string, column string, fraction float64) (int64, error) {
-	var rows int64
-	least, greatest := int64(math.MaxInt64), int64(math.MinInt64)
-	err := eachTime(ctx, in, column, func(t int64) {
-		rows++
-		least, greatest = min(least, t), max(greatest, t)
-	})
-	if err != nil {
-		return 0, err
+func (l *timeline) newest(ctx context.Context, fraction float64) (int64, error) {
+	if l.least == l.greatest {
+		return 0, &Unreadable{Column: l.column, Reason: fmt.Sprintf("all rows have the same %s, so that none is newer than the others", l.column), Try: "cut the hold-out by hash"}
 	}
-	if rows == 0 {
-		return 0, &Unreadable{Column: column, Reason: "there are no rows to hold out", Try: "add data"}
-	}
-	if least == greatest {
-		return 0, &Unreadable{Column: column, Reason: fmt.Sprintf("all rows have the same %s, so that none is newer than the others", column), Try: "cut the hold-out by hash"}
-	}
+	least, rows := l.least, l.rows
 	want := max(int64(math.Round(fraction*float64(rows))), 1)
 
 	// The value of rank want, counted from the newest, is in [low, high];
 	// newer rows than high: above.
-	low, high, above := uint64(0), uint64(greatest)-uint64(least), int64(0)
+	low, high, above := uint64(0), uint64(l.greatest)-uint64(least), int64(0)
 	inside := rows
 	for low < high {
 		width := (high-low)/bins + 1
 		counts := make([]int64, (high-low)/width+1)
-		err := eachTime(ctx, in, column, func(t int64) {
-			if d := uint64(t) - uint64(least); d >= low && d <= high {
+		err := l.each(ctx, func(t int64) {
+			if d := uint64(t) - uint64(least); t >= least && d >= low && d <= high {
 				counts[(d-low)/width]++
 			}
 		})
@@ -68,16 +91,17 @@ func newest(ctx context.Context, in []string, column string, fraction float64) (
 	return int64(uint64(least) + low), nil
 }
 
-func eachTime(ctx context.Context, in []string, column string, f func(int64)) error {
-	for _, path := range in {
-		if err := eachTimeOf(ctx, path, column, f); err != nil {
+// each calls f with the time of every row.
+func (l *timeline) each(ctx context.Context, f func(int64)) error {
+	for _, path := range l.in {
+		if err := eachTime(ctx, path, l.column, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func eachTimeOf(ctx context.Context, path, column string, f func(int64)) error {
+func eachTime(ctx context.Context, path, column string, f func(int64)) error {
 	r, err := Open(path, []string{column})
 	if err != nil {
 		return err
