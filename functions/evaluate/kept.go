@@ -1,0 +1,141 @@
+package evaluate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"millrace.dev/events"
+	"millrace.dev/shared/artifact"
+)
+
+// kept is what was computed: a file for each evaluation that says where its
+// report is. All of it may be deleted at any time.
+type kept struct {
+	dir   string
+	store *artifact.Store
+	mu    sync.Mutex
+}
+
+const (
+	// maxKept is how many evaluations are remembered; half of them are
+	// forgotten, the oldest, when there are more.
+	maxKept        = 1000
+	maxReportBytes = 64 << 20
+	keptSuffix     = ".evaluation.json"
+)
+
+func (k *kept) path(c *evaluation) string { return filepath.Join(k.dir, c.key()+keptSuffix) }
+
+// load finds the report of the same case. What cannot be read is computed
+// again.
+func (k *kept) load(ctx context.Context, c *evaluation) (*events.EvaluationReport, bool) {
+	raw, err := os.ReadFile(k.path(c))
+	if err != nil {
+		return nil, false
+	}
+	var ref events.Ref
+	if json.Unmarshal(raw, &ref) != nil || ref.Validate() != nil {
+		return nil, false
+	}
+	if raw, err = k.store.Bytes(ctx, ref, maxReportBytes); err != nil {
+		return nil, false
+	}
+	var r events.EvaluationReport
+	if json.Unmarshal(raw, &r) != nil {
+		return nil, false
+	}
+	r.Report = ref
+	return &r, true
+}
+
+// save stores the report and sets its reference.
+func (k *kept) save(ctx context.Context, c *evaluation, r *events.EvaluationReport) error {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if r.Report, err = k.store.PutBytes(ctx, raw, ".json"); err != nil {
+		return err
+	}
+	if raw, err = json.Marshal(r.Report); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f, err := os.CreateTemp(k.dir, "evaluation-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), k.path(c))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return k.forget()
+}
+
+func (k *kept) forget() error {
+	entries, err := os.ReadDir(k.dir)
+	if err != nil {
+		return err
+	}
+	type file struct {
+		path string
+		age  int64
+	}
+	var files []file
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), keptSuffix) {
+			files = append(files, file{filepath.Join(k.dir, e.Name()), info.ModTime().UnixNano()})
+		}
+	}
+	if len(files) <= maxKept {
+		return nil
+	}
+	slices.SortFunc(files, func(a, b file) int { return int(min(1, max(-1, a.age-b.age))) })
+	for _, f := range files[:len(files)-maxKept/2] {
+		err = errors.Join(err, os.Remove(f.path))
+	}
+	return err
+}
+
+// maxVerdicts is how many verdicts an event carries; the report has them all.
+const maxVerdicts = 50
+
+// announce makes the event of a report: without slices, and with the verdicts
+// that fit, those on single slices last.
+func announce(r *events.EvaluationReport) []events.Data {
+	e := r.Evaluation
+	e.Score.Slices = nil
+	if e.Champion != nil {
+		champion := *e.Champion
+		champion.Slices = nil
+		e.Champion = &champion
+	}
+	if len(e.Verdicts) > maxVerdicts {
+		verdicts := slices.Clone(e.Verdicts)
+		slices.SortStableFunc(verdicts, func(a, b events.Verdict) int { return single(a) - single(b) })
+		e.Verdicts = verdicts[:maxVerdicts]
+	}
+	if r.Approved {
+		return []events.Data{events.ModelApproved{Evaluation: e}}
+	}
+	return []events.Data{events.ModelRejected{Evaluation: e}}
+}
+
+// single is 1 for a verdict on one slice.
+func single(v events.Verdict) int {
+	if strings.Contains(v.Slice, "=") {
+		return 1
+	}
+	return 0
+}
