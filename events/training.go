@@ -1,5 +1,13 @@
 package events
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // TrainingRequested asks for a run. A person sends it (`millrace retrain`), or
 // a program through the gateway.
 type TrainingRequested struct {
@@ -33,7 +41,9 @@ type TrainingStarted struct {
 	// Code is the digest of the trainer's files, or the image's.
 	Code   string         `json:"code"`
 	Params map[string]any `json:"params,omitempty"`
-	// Train and Holdout are the two sides of the cut, canonical Parquet.
+	// Train and Holdout are the two sides of the cut. The hold-out is one file
+	// of canonical Parquet; Train is a manifest, JSON of []File, canonical
+	// Parquet each, so that what runs have in common is kept once.
 	Train       Ref   `json:"train"`
 	TrainRows   int64 `json:"trainRows"`
 	Holdout     Ref   `json:"holdout"`
@@ -105,6 +115,23 @@ type Model struct {
 	Format string `json:"format"`
 	Digest string `json:"digest"`
 	Files  []File `json:"files"`
+}
+
+// NewModel is the model that the files are together. One file's digest is the
+// model's; that of several is over their names and digests, sorted by name.
+func NewModel(files []File) Model {
+	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	m := Model{Format: "onnx", Files: files}
+	if len(files) == 1 {
+		m.Digest = files[0].Digest
+		return m
+	}
+	h := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(h, "%d:%s %s\n", len(f.Name), f.Name, f.Digest)
+	}
+	m.Digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return m
 }
 
 func (d Model) validate(m *mistakes) {
