@@ -74,6 +74,18 @@ func (d DeadLetterRecorded) Validate() error {
 	return m.err()
 }
 
+// Attributes of an event that was sent again because it had become a dead
+// letter. Such an event has the type and the data of the one that failed; it
+// tells no new fact, it asks one function to try again.
+const (
+	// AttributeTarget names the only function that handles the event.
+	AttributeTarget = "target"
+	// AttributeRetryOf is the id of the DeadLetterRecorded.
+	AttributeRetryOf = "retryof"
+	// AttributeOriginal is the id of the event that failed.
+	AttributeOriginal = "original"
+)
+
 // DeadLetterClosed says that a dead letter was sent again, as a new event, or
 // dropped. The gateway sends it for a person.
 type DeadLetterClosed struct {

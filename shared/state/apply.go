@@ -22,7 +22,11 @@ func Apply(p *Pipeline, e events.Envelope) *Pipeline {
 		return p
 	}
 	next := *p
-	if !next.apply(e.Header, data) {
+	apply := next.apply
+	if e.Attributes[events.AttributeRetryOf] != "" {
+		apply = next.sentAgain
+	}
+	if !apply(e.Header, data) {
 		return p
 	}
 	return &next
@@ -276,7 +280,7 @@ func last[T any](s []T, n int, x T) []T {
 
 // Digest names the fold's shape: a cached state of another shape is not read.
 // Raise it with every change of the types or of what Apply does.
-const Digest = "2026-11-2"
+const Digest = "2026-11-3"
 
 // Encode writes the state as canonical JSON: equal states give equal bytes.
 func (p *Pipeline) Encode() ([]byte, error) { return json.Marshal(p) }
