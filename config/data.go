@@ -119,7 +119,7 @@ type Labels struct {
 	Key []string `json:"key,omitempty"`
 }
 
-// LabelKeyPrediction are the key columns of labels that belong to a logged
+// labelKeyPrediction are the key columns of labels that belong to a logged
 // prediction: the request's id and the row in the request, from 0.
 var labelKeyPrediction = []string{"request_id", "row"}
 

@@ -75,7 +75,7 @@ func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 // object fills a struct. A nil node is a section that is not written: it gets
 // its defaults.
 func (d *decoder) object(n *node, v reflect.Value, path string) {
-	if n != nil && n.kind == kindNull {
+	if n != nil && (n.kind == kindNull || n.kind == kindRefused) {
 		n = nil
 	}
 	if n != nil && n.kind != kindMap {
@@ -93,6 +93,8 @@ func (d *decoder) object(n *node, v reflect.Value, path string) {
 			f = n.get(r.name)
 		}
 		switch {
+		case f != nil && f.value.kind == kindRefused:
+			d.preset(v.Field(i), r, sub)
 		case f != nil && f.value.kind != kindNull:
 			d.where[sub] = f.value.pos
 			if k := f.value.kind; k == kindMap || k == kindList {
@@ -100,7 +102,11 @@ func (d *decoder) object(n *node, v reflect.Value, path string) {
 			}
 			d.field(f.value, v.Field(i), r, sub)
 		default:
-			if r.required && n != nil {
+			switch {
+			case f != nil:
+				d.where[sub] = f.pos
+				d.problem(sub, "fill it or leave it out", r.enum, "is empty")
+			case r.required && n != nil:
 				d.problem(sub, "", r.enum, "is missing")
 			}
 			d.preset(v.Field(i), r, sub)
@@ -253,7 +259,10 @@ func (d *decoder) list(n *node, v reflect.Value, r rules, path string) {
 	for i, item := range n.items {
 		sub := index(path, i)
 		d.where[sub] = item.pos
-		if item.kind == kindNull {
+		switch item.kind {
+		case kindRefused:
+			continue
+		case kindNull:
 			d.problem(sub, "", nil, "is empty")
 			continue
 		}
@@ -280,6 +289,9 @@ func (d *decoder) mapping(n *node, v reflect.Value, path string) {
 				value.Set(reflect.ValueOf(plain))
 			}
 			v.SetMapIndex(reflect.ValueOf(f.name), value)
+			continue
+		}
+		if f.value.kind == kindRefused {
 			continue
 		}
 		if f.value.kind == kindNull && v.Type().Elem().Kind() != reflect.Struct {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -46,4 +47,56 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("the canonical JSON means something else\n%s\n%s", canonical, got)
 		}
 	})
+}
+
+// FuzzReadBundle feeds anything as a bundle: it is refused, or it is a
+// pipeline, and nothing lands outside its folder.
+func FuzzReadBundle(f *testing.F) {
+	f.Add(bundle(f, mustLoad(f, folder(f, sample()))))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		parent := t.TempDir()
+		l, err := ReadBundle(bytes.NewReader(data), filepath.Join(parent, "in"))
+		if err == nil && l.Pipeline == nil {
+			t.Fatal("a bundle without a pipeline")
+		}
+		if left, err := os.ReadDir(parent); err != nil || len(left) > 1 {
+			t.Fatalf("left %v, %v", left, err)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	source, err := os.ReadFile("testdata/valid/full.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse("full.yaml", source); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFromJSON(b *testing.B) {
+	source, err := os.ReadFile("testdata/valid/full.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := FromJSON(source); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkWantsUpload(b *testing.B) {
+	p := &Pipeline{Spec: Spec{Data: Data{Uploads: []string{"flights/**/*.parquet"}}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !p.WantsUpload("", "flights/2013/2013-01.parquet") {
+			b.Fatal("not wanted")
+		}
+	}
 }

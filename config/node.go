@@ -19,10 +19,11 @@ const (
 	kindText
 	kindList
 	kindMap
+	kindRefused // something is said of it already
 )
 
 func (k kind) String() string {
-	return [...]string{"nothing", "a truth value", "a whole number", "a number", "a text", "a list", "a mapping"}[k]
+	return [...]string{"nothing", "a truth value", "a whole number", "a number", "a text", "a list", "a mapping", "refused"}[k]
 }
 
 // node is one value of a document, be it YAML or JSON: the decoder knows

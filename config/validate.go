@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -176,7 +177,11 @@ func (c *checker) areValues(path string, values []Value, columnType string) {
 			if columnType == TypeString {
 				hint = fmt.Sprintf("write it in quotes: %q", v)
 			}
-			c.d.problem(sub, hint, nil, "%s is no value of %s column", v, aType(columnType))
+			shown := v.String()
+			if text, ok := v.v.(string); ok {
+				shown = strconv.Quote(text)
+			}
+			c.d.problem(sub, hint, nil, "%s is no value of %s column", shown, aType(columnType))
 		}
 	}
 }
@@ -245,6 +250,11 @@ func (c *checker) checkCut() {
 func (c *checker) checkLabels() {
 	l := c.Spec.Data.Labels
 	c.checkUploads("spec.data.labels.uploads", l.Uploads)
+	for i, glob := range l.Uploads {
+		if slices.Contains(c.Spec.Data.Uploads, glob) {
+			c.says(index("spec.data.labels.uploads", i), "%q is in data.uploads too: an object is either data or labels", glob)
+		}
+	}
 	switch {
 	case len(l.Uploads) == 0 && len(l.Key) == 0:
 		return

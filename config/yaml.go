@@ -51,6 +51,12 @@ func (r *yamlReader) problem(pos position, format string, args ...any) {
 	r.problems = append(r.problems, Problem{File: r.file, Line: pos.line, Column: pos.column, Message: fmt.Sprintf(format, args...)})
 }
 
+// refuse reports a value that stays in the tree only to hold its place.
+func (r *yamlReader) refuse(n *node, format string, args ...any) {
+	n.kind = kindRefused
+	r.problem(n.pos, format, args...)
+}
+
 func (r *yamlReader) parse(data []byte) ast.Node {
 	switch {
 	case len(data) > maxFileBytes:
@@ -183,8 +189,7 @@ func (r *yamlReader) node(y ast.Node, depth int) *node {
 	case *ast.LiteralNode:
 		scalar(kindText, y.Value.Value)
 	case *ast.InfinityNode, *ast.NanNode:
-		scalar(kindFloat, float64(0))
-		r.problem(n.pos, "%s is no number that can be used here", n.source)
+		r.refuse(n, "%s is no number that can be used here", y.GetToken().Value)
 	case *ast.SequenceNode:
 		n.kind = kindList
 		for _, item := range y.Values {
@@ -208,16 +213,16 @@ func (r *yamlReader) node(y ast.Node, depth int) *node {
 		value, known := r.anchors[name]
 		switch {
 		case !known:
-			r.problem(n.pos, "*%s names no anchor above it", name)
+			r.refuse(n, "*%s names no anchor above it", name)
 		case r.open[name]:
-			r.problem(n.pos, "*%s contains itself", name)
+			r.refuse(n, "*%s contains itself", name)
 		default:
 			return r.node(value, depth+1)
 		}
 	case *ast.TagNode:
-		r.problem(n.pos, "%s: tags are not used in pipeline files", y.Start.Value)
+		r.refuse(n, "%s: tags are not used in pipeline files", y.Start.Value)
 	default:
-		r.problem(n.pos, "%s is not used in pipeline files", strings.ToLower(y.Type().String()))
+		r.refuse(n, "%s is not used in pipeline files", strings.ToLower(y.Type().String()))
 	}
 	return n
 }
