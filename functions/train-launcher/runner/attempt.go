@@ -1,0 +1,233 @@
+package runner
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// ending is how an attempt ended. The zero value is a good end.
+type ending struct {
+	exit   int
+	signal syscall.Signal
+	// stopped says which limit made the runner end it.
+	stopped limit
+	// unstarted says why it did not even begin.
+	unstarted error
+	// lost says that its runner died.
+	lost bool
+}
+
+type limit int
+
+const (
+	noLimit limit = iota
+	overTime
+	overOutput
+	overFiles
+)
+
+func (e ending) ok() bool {
+	return e.exit == 0 && e.signal == 0 && e.stopped == noLimit && e.unstarted == nil && !e.lost
+}
+
+// worthAnother tells failures that may go away from those that come again.
+func (e ending) worthAnother() bool { return !e.ok() && e.stopped == noLimit && e.unstarted == nil }
+
+// How often limits are looked at, and how long output of an ended trainer may
+// still be on its way.
+const (
+	lookEvery = 100 * time.Millisecond
+	lastWords = 2 * time.Second
+)
+
+// attempt runs the trainer once. An error is the runner's own, which the
+// launcher answers by starting it again.
+func (r *run) attempt(deadline time.Time) (ending, error) {
+	r.past.Begun++
+	r.past.Process, r.past.Born = 0, ""
+	if err := r.folder.write("attempts.json", r.past); err != nil {
+		return ending{}, err
+	}
+	if err := r.prepare(); err != nil {
+		return ending{unstarted: err}, nil
+	}
+	if err := enterable(r.job.Dir); err != nil {
+		return ending{unstarted: err}, nil
+	}
+	r.log.begin()
+	read, write, err := os.Pipe()
+	if err != nil {
+		return ending{}, err
+	}
+	defer read.Close()
+	cmd := exec.Command(r.job.Command[0], r.job.Command[1:]...)
+	cmd.Dir = r.job.Dir
+	cmd.Env = r.environment()
+	cmd.Stdout, cmd.Stderr = write, write
+	cmd.SysProcAttr = attributes()
+	err = cmd.Start()
+	write.Close()
+	if err != nil {
+		return ending{unstarted: err}, nil
+	}
+	r.past.Process, r.past.Born = cmd.Process.Pid, born(cmd.Process.Pid)
+	if err := r.folder.write("attempts.json", r.past); err != nil {
+		// Without the note the attempt can't be found again: it must not go on.
+		endGroup(cmd.Process.Pid)
+		_ = cmd.Wait()
+		return ending{}, err
+	}
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		_, _ = io.CopyBuffer(r.log, onlyReader{read}, make([]byte, 64<<10))
+	}()
+	stopped := r.watch(cmd, deadline)
+	endGroup(cmd.Process.Pid)
+	endOrphans()
+	_ = read.SetReadDeadline(time.Now().Add(lastWords))
+	<-logged
+	e := ending{stopped: stopped, exit: cmd.ProcessState.ExitCode()}
+	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+		e.signal = s.Signal()
+	}
+	if e.stopped == noLimit {
+		e.stopped = r.overLimit()
+	}
+	return e, nil
+}
+
+// enterable asks beforehand what exec would blame on the command.
+func enterable(dir string) error {
+	err := syscall.Access(dir, 1) // X_OK
+	if err != nil {
+		return &fs.PathError{Op: "chdir", Path: dir, Err: err}
+	}
+	return nil
+}
+
+// onlyReader hides that a file can write itself into another: what is read
+// has to go through the log.
+type onlyReader struct{ io.Reader }
+
+// environment is what the trainer finds. What the runner was given comes
+// first, so that MILLRACE_* is always ours.
+func (r *run) environment() []string {
+	return append(os.Environ(),
+		"MILLRACE_TRAIN_DATA="+r.folder.Data(),
+		"MILLRACE_OUTPUT="+r.folder.Output(),
+		"MILLRACE_PARAMS="+r.folder.params(),
+		"MILLRACE_PIPELINE="+r.folder.pipeline(),
+		"MILLRACE_METRICS="+r.folder.Metrics(),
+		"MILLRACE_RUN_ID="+r.job.Run,
+	)
+}
+
+// watch waits until the trainer has ended, and ends it when it is over a
+// limit: it is asked to end, and killed after the grace.
+func (r *run) watch(cmd *exec.Cmd, deadline time.Time) limit {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+	}()
+	timeout := time.NewTimer(time.Until(deadline))
+	defer timeout.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	var over limit
+	for over == noLimit {
+		select {
+		case <-ended:
+			return noLimit
+		case <-timeout.C:
+			over = overTime
+		case <-look.C:
+			over = r.overLimit()
+		}
+	}
+	group := -cmd.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	// A trainer that is stopped takes SIGTERM only when it goes on.
+	_ = syscall.Kill(group, syscall.SIGCONT)
+	grace := time.NewTimer(r.job.Grace)
+	defer grace.Stop()
+	for {
+		select {
+		case <-ended:
+			return over
+		case <-grace.C:
+			endGroup(cmd.Process.Pid)
+		case <-look.C:
+			// Whoever fills the disk gets no grace to go on with it.
+			if over == overOutput && r.outputSize() > 2*r.job.MaxOutput {
+				endGroup(cmd.Process.Pid)
+			}
+		}
+	}
+}
+
+// endGroup kills what is left of the trainer's process group.
+func endGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
+// endOrphans kills what has left the trainer's process group and has come to
+// this process since its parents are gone. What is killed may leave children
+// of its own, so it is done until none is left, or time is up.
+func endOrphans() {
+	for until := time.Now().Add(lastWords); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		pids := children()
+		if len(pids) == 0 {
+			return
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			var status syscall.WaitStatus
+			_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		}
+	}
+}
+
+// overLimit tells which limit the output is over, if it is over one.
+func (r *run) overLimit() limit {
+	switch size, files := r.measure(); {
+	case size > r.job.MaxOutput:
+		return overOutput
+	case files > r.job.MaxFiles:
+		return overFiles
+	}
+	return noLimit
+}
+
+func (r *run) outputSize() int64 { size, _ := r.measure(); return size }
+
+// measure gives the bytes of output and metrics, and the number of files in
+// the output, folders counted too; of too many it stops counting.
+func (r *run) measure() (size int64, files int) {
+	if info, err := os.Lstat(r.folder.Metrics()); err == nil {
+		size = info.Size()
+	}
+	// Files come and go meanwhile: what can't be looked at is not there.
+	_ = filepath.WalkDir(r.folder.Output(), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || path == r.folder.Output() {
+			return nil
+		}
+		if files++; files > r.job.MaxFiles {
+			return fs.SkipAll
+		}
+		info, err := e.Info()
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			files--
+		case err == nil && info.Mode().IsRegular():
+			size += info.Size()
+		}
+		return nil
+	})
+	return size, files
+}

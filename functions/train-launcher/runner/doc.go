@@ -1,0 +1,23 @@
+// Package runner carries out one run of a trainer: it prepares a folder, runs
+// the trainer's command there under limits, keeps its output, tries again
+// where that makes sense, and leaves a result.
+//
+// It is a process of its own (cmd/runner, static, standard library only), so
+// that a run outlives whoever started it. All that crosses between the two
+// lies in the run's [Folder]:
+//
+//	job.json       what to do, written by the launcher
+//	lock           held by the runner as long as it lives
+//	attempts.json  which attempts there were, and their processes
+//	data/          the train part, Parquet files; the trainer may do with them what it likes
+//	output/        what the trainer leaves
+//	metrics.jsonl  what the trainer tells meanwhile
+//	log            the trainer's output, bounded: its beginning and its end
+//	result.json    how it ended; appears whole, as the last thing
+//
+// Starting a runner is idempotent: of several in one folder one gets the lock
+// and the others end at once, and so does one that finds a result. A runner
+// that finds attempts of a runner that died kills what is left of them, counts
+// them as failed and goes on. So "there is no result and nobody holds the
+// lock: start a runner" is all that a launcher has to know.
+package runner

@@ -1,0 +1,195 @@
+package runner
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// outputLog keeps a trainer's output within bounds, whatever it prints: the
+// beginning, and the end. While it runs, the end lies in two files beside the
+// log that take turns; Close puts everything into one.
+type outputLog struct {
+	path          string
+	head, turn    *os.File
+	headLeft      int64 // what the beginning still takes
+	perTurn, used int64
+	dropped       int64
+	recent        []byte // the end once more, for tail
+	err           error
+}
+
+// maxRecent bounds what tail has to choose from.
+const maxRecent = 64 << 10
+
+// openLog goes on with the log at path, or begins it.
+func openLog(path string, limit int64) (*outputLog, error) {
+	head, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := head.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return &outputLog{path: path, head: head, headLeft: max(0, limit/2-info.Size()), perTurn: max(1, limit/4)}, nil
+}
+
+func (l *outputLog) newer() string { return l.path + ".end" }
+func (l *outputLog) older() string { return l.path + ".end.older" }
+
+// Write never fails: a trainer must not stop because the disk that takes its
+// output is full. Close tells of it.
+func (l *outputLog) Write(p []byte) (int, error) {
+	n := len(p)
+	l.recent = append(l.recent, p[max(0, n-maxRecent):]...)
+	if len(l.recent) > 2*maxRecent {
+		l.recent = append(l.recent[:0], l.recent[len(l.recent)-maxRecent:]...)
+	}
+	if l.headLeft > 0 {
+		m := min(l.headLeft, int64(len(p)))
+		l.put(l.head, p[:m])
+		l.headLeft -= m
+		p = p[m:]
+	}
+	for len(p) > 0 {
+		if l.turn == nil || l.used == l.perTurn {
+			l.nextTurn()
+			if l.turn == nil {
+				return n, nil
+			}
+		}
+		m := min(l.perTurn-l.used, int64(len(p)))
+		l.put(l.turn, p[:m])
+		l.used += m
+		p = p[m:]
+	}
+	return n, nil
+}
+
+func (l *outputLog) put(f *os.File, p []byte) {
+	if _, err := f.Write(p); err != nil && l.err == nil {
+		l.err = err
+	}
+}
+
+func (l *outputLog) nextTurn() {
+	if l.turn != nil {
+		l.turn.Close()
+	}
+	if info, err := os.Stat(l.older()); err == nil {
+		l.dropped += info.Size()
+	}
+	if err := os.Rename(l.newer(), l.older()); err != nil && !os.IsNotExist(err) && l.err == nil {
+		l.err = err
+	}
+	l.used = 0
+	var err error
+	if l.turn, err = os.Create(l.newer()); err != nil {
+		l.turn, l.err = nil, err
+	}
+}
+
+// note writes a line of the runner's own.
+func (l *outputLog) note(format string, args ...any) {
+	fmt.Fprintf(l, "--- "+format+" ---\n", args...)
+}
+
+// begin forgets what tail would give, so that it is of one attempt alone.
+func (l *outputLog) begin() { l.recent = l.recent[:0] }
+
+// Close leaves everything in the one file.
+func (l *outputLog) Close() error {
+	if l.turn != nil {
+		l.turn.Close()
+	}
+	if l.dropped > 0 {
+		_, err := fmt.Fprintf(l.head, "\n--- %d bytes are left out here ---\n", l.dropped)
+		l.keep(err)
+	}
+	for _, name := range []string{l.older(), l.newer()} {
+		f, err := os.Open(name)
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			l.keep(err)
+			continue
+		}
+		_, err = io.Copy(l.head, f)
+		l.keep(err)
+		f.Close()
+		os.Remove(name)
+	}
+	l.keep(l.head.Close())
+	return l.err
+}
+
+func (l *outputLog) keep(err error) {
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// How much of a log goes into a result.
+const (
+	tailLines = 40
+	tailBytes = 8 << 10
+)
+
+// tail is the end of the output as text that any terminal and any JSON can
+// take: at most tailLines lines and tailBytes bytes.
+func (l *outputLog) tail() string {
+	lines := strings.Split(strings.TrimRight(clean(l.recent), "\n"), "\n")
+	lines = lines[max(0, len(lines)-tailLines):]
+	text := strings.Join(lines, "\n")
+	if cut := len(text) - tailBytes; cut > 0 {
+		for cut < len(text) && !utf8.RuneStart(text[cut]) {
+			cut++
+		}
+		text = text[cut:]
+	}
+	return text
+}
+
+// clean gives output as plain text: what a progress bar wrote over is gone,
+// terminal sequences and control characters too, and it is valid UTF-8.
+func clean(b []byte) string {
+	var out strings.Builder
+	for line := range strings.Lines(strings.ToValidUTF8(string(b), "\uFFFD")) {
+		text, end := strings.CutSuffix(line, "\n")
+		text = strings.TrimRight(text, "\r")
+		text = text[strings.LastIndexByte(text, '\r')+1:]
+		out.WriteString(strings.Map(func(r rune) rune {
+			if r == '\t' || !unicode.IsControl(r) {
+				return r
+			}
+			return -1
+		}, withoutSequences(text)))
+		if end {
+			out.WriteByte('\n')
+		}
+	}
+	return out.String()
+}
+
+// withoutSequences drops ESC [ ... letter, with which terminals are told
+// colours and places.
+func withoutSequences(s string) string {
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "\x1b[")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		s = strings.TrimLeft(after, "0123456789;?")
+		if s != "" {
+			_, size := utf8.DecodeRuneInString(s)
+			s = s[size:]
+		}
+	}
+}
