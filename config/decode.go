@@ -151,8 +151,8 @@ func presetNode(text string) *node {
 // unknown reports the fields of n that the type has not.
 func (d *decoder) unknown(n *node, t reflect.Type, path string) {
 	var names []string
-	for i := range t.NumField() {
-		if r := rulesOf(t.Field(i)); r.name != "" {
+	for f := range t.Fields() {
+		if r := rulesOf(f); r.name != "" {
 			names = append(names, r.name)
 		}
 	}
@@ -192,8 +192,7 @@ func placeOf(name string) string {
 	var places []string
 	var walk func(t reflect.Type, path string)
 	walk = func(t reflect.Type, path string) {
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			r := rulesOf(f)
 			if r.name == name {
 				places = append(places, path)

@@ -36,8 +36,7 @@ spec:
       price: {type: float}
   model: {task: regresion, label: prize, features: [rooms]}
 `))
-	var problems config.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[config.Problems](err); ok {
 		for _, p := range problems {
 			fmt.Println(p)
 		}

@@ -32,8 +32,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%d bytes took %s", len(source), took)
 		}
 		if err != nil {
-			var problems Problems
-			if !errors.As(err, &problems) || len(problems) == 0 || len(problems) > maxProblems {
+			if problems, _ := errors.AsType[Problems](err); len(problems) == 0 || len(problems) > maxProblems {
 				t.Fatalf("error is %v", err)
 			}
 			return

@@ -111,8 +111,8 @@ func TestLoadRefusesWhatIsWrongBeside(t *testing.T) {
 				}
 			}
 			_, err := Load(dir)
-			var problems Problems
-			if !errors.As(err, &problems) || len(problems) != 1 {
+			problems, _ := errors.AsType[Problems](err)
+			if len(problems) != 1 {
 				t.Fatalf("error is %v, want one problem", err)
 			}
 			p := problems[0]
@@ -138,12 +138,12 @@ func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 
 func TestDigestIsOfTheMeaning(t *testing.T) {
 	base := mustLoad(t, folder(t, sample())).Digest
-	change := func(old, new string) map[string]string {
+	change := func(from, to string) map[string]string {
 		files := sample()
-		if !strings.Contains(minimal, old) {
-			t.Fatalf("%q is not in the sample", old)
+		if !strings.Contains(minimal, from) {
+			t.Fatalf("%q is not in the sample", from)
 		}
-		files["pipeline.yaml"] = strings.Replace(minimal, old, new, 1)
+		files["pipeline.yaml"] = strings.Replace(minimal, from, to, 1)
 		return files
 	}
 	with := func(name, content string) map[string]string {

@@ -52,8 +52,7 @@ func eachFile(t *testing.T, pattern string, f func(t *testing.T, file string, so
 func TestInvalidFilesTellEveryMistake(t *testing.T) {
 	eachFile(t, "testdata/invalid/*.yaml", func(t *testing.T, file string, source []byte) {
 		_, err := Parse(filepath.Base(file), source)
-		var problems Problems
-		if !errors.As(err, &problems) {
+		if _, ok := errors.AsType[Problems](err); !ok {
 			t.Fatalf("error is %v, want Problems", err)
 		}
 		golden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")

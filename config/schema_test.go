@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -97,7 +98,7 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = Parse("x", document)
-			problems, _ := err.(Problems)
+			problems, _ := errors.AsType[Problems](err)
 			i := slices.IndexFunc(problems, func(p Problem) bool { return p.Field == path })
 			if i < 0 {
 				t.Errorf("Parse accepts nonsense at %s: %v", path, err)

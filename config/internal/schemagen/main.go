@@ -119,8 +119,7 @@ type generator struct {
 func (g *generator) structure(t reflect.Type) object {
 	var properties object
 	required := []string{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "-" {
 			continue
