@@ -175,7 +175,7 @@ func (s *Store) tail(ctx context.Context, pipeline string, v View) (View, error)
 	for n := 0; ; n++ {
 		if n == bulkAfter || v.Sequence == 0 && n == 0 {
 			var err error
-			if v, err = s.bulk(ctx, pipeline, v); err != nil {
+			if v, more, err = s.bulk(ctx, pipeline, v); err != nil {
 				return View{}, err
 			}
 		}
@@ -197,16 +197,20 @@ func (s *Store) tail(ctx context.Context, pipeline string, v View) (View, error)
 	}
 }
 
-// bulk folds what can be read quickly. A stale replica gives less, never
-// something else.
-func (s *Store) bulk(ctx context.Context, pipeline string, v View) (View, error) {
+// bulk folds what can be read quickly, and says how many events of the last
+// commit are still to come. A stale replica gives less, never something else.
+func (s *Store) bulk(ctx context.Context, pipeline string, v View) (_ View, more int, err error) {
 	for e, err := range s.log.Read(ctx, eventlog.Filter{Pipeline: pipeline, From: v.Sequence + 1}) {
 		if err != nil {
-			return View{}, err
+			return View{}, 0, err
 		}
 		v = v.after(e)
 	}
-	return v, nil
+	if v.Sequence == 0 {
+		return v, 0, nil
+	}
+	last, _, err := s.log.Next(ctx, pipeline, v.Sequence)
+	return v, last.More, err
 }
 
 // after is the view after one more event.
