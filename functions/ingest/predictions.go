@@ -24,7 +24,7 @@ type predictions struct {
 // about, from the newest back until every label has one.
 func (f *F) predictions(ctx context.Context, upload events.Header, p *state.Pipeline, l *labelTable) (predictions, error) {
 	found := predictions{unmatched: l.byKey.len()}
-	if unknown := notLogged(p, l.key); unknown != nil {
+	if unknown := notLogged(p, l.key); len(unknown) > 0 {
 		found.unmatched = 0 // waiting would not help
 		found.note = "predictions cannot be found by " + strings.Join(unknown, ", ") + ": only features are logged"
 		return found, nil

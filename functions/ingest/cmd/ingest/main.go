@@ -4,9 +4,9 @@ package main
 import (
 	"os"
 
-	_ "millrace.dev/shared/artifact/azure" // buckets azblob://
-	_ "millrace.dev/shared/artifact/gcs"   // buckets gs://
-	_ "millrace.dev/shared/artifact/s3"    // buckets s3://
+	_ "millrace.dev/shared/artifact/azure" // buckets and artifact stores azblob://
+	_ "millrace.dev/shared/artifact/gcs"   // buckets and artifact stores gs://
+	_ "millrace.dev/shared/artifact/s3"    // buckets and artifact stores s3://
 
 	"millrace.dev/functions/ingest"
 	"millrace.dev/shared/function"
