@@ -77,8 +77,14 @@ func (d *decoder) pipeline(source []byte) *Pipeline {
 	p.fill()
 	(&checker{Pipeline: p, d: d}).check()
 	d.problems = append(d.problems, problems...)
+	if len(d.problems) == 0 && len(p.JSON()) > maxMeaning {
+		d.problem("", "", nil, "means more than %d KiB once its defaults are written out; move long lists of values into a check", maxMeaning>>10)
+	}
 	return p
 }
+
+// maxMeaning bounds the canonical JSON: it travels in an event.
+const maxMeaning = 512 << 10
 
 // readFile reads a file of at most maxFileBytes and a byte, so that what is
 // too large is seen to be.

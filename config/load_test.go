@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,6 +134,17 @@ func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 		if _, err := Load(filepath.Join(dir, path)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Load(%s) says %v, want %q", path, err, want)
 		}
+	}
+}
+
+func TestParseBoundsTheMeaning(t *testing.T) {
+	values := make([]string, 20_000)
+	for i := range values {
+		values[i] = fmt.Sprintf("value-%025d", i)
+	}
+	source := strings.Replace(minimal, "x: {type: float}", "x: {type: string, values: ["+strings.Join(values, ",")+"]}", 1)
+	if _, err := Parse("large.yaml", []byte(source)); err == nil || !strings.Contains(err.Error(), "means more than 512 KiB") {
+		t.Errorf("error is %v", err)
 	}
 }
 
