@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -92,7 +93,7 @@ func (c *checker) column(rule ColumnRule) {
 		c.add(Broken{
 			Check: CheckNulls, Column: rule.Name, Count: col.Nulls, Allowed: rule.Nulls,
 			Reason: fmt.Sprintf("%d of %d values of %q (%s) %s; allowed: %s", col.Nulls, c.p.Rows, rule.Name, Percent(share), what, Percent(rule.Nulls)),
-		}, c.find(col, isNull, MaxExamples))
+		}, c.find(col, isNull))
 	}
 	if len(rule.Values) > 0 {
 		c.values(col, rule)
@@ -108,26 +109,38 @@ func isNull(v *Vector, i int) bool {
 }
 
 func (c *checker) values(col *ColumnProfile, rule ColumnRule) {
-	allowed := map[string]bool{}
+	texts, keys := map[string]bool{}, map[uint64]bool{}
 	for _, v := range rule.Values {
-		allowed[canonical(col.Type, v)] = true
+		if e, ok := parseEntry(col.Type, v); ok && col.Type == String {
+			texts[e.text] = true
+		} else if ok {
+			keys[e.key] = true
+		}
 	}
-	bad, count := c.outside(col, func(e entry) bool { return !allowed[e.written(col.Type)] })
+	forbidden := func(e entry) bool { return !keys[e.key] }
+	if col.Type == String {
+		forbidden = func(e entry) bool { return !texts[e.text] }
+	}
+	bad, count := c.outside(col, forbidden)
 	if count == 0 {
 		return
 	}
-	slices.SortStableFunc(bad, func(a, b entry) int { return int(b.n - a.n) })
+	slices.SortStableFunc(bad, func(a, b entry) int { return cmp.Compare(b.n, a.n) })
 	var shown []string
-	for _, e := range bad[:min(len(bad), 10)] {
-		shown = append(shown, fmt.Sprintf("%q (%d)", e.written(col.Type), e.n))
+	for _, e := range bad[:min(len(bad), maxShown)] {
+		s := fmt.Sprintf("%q", e.written(col.Type))
+		if e.n > 0 {
+			s += fmt.Sprintf(" (%d)", e.n)
+		}
+		shown = append(shown, s)
 	}
-	if more := len(bad) - len(shown); more > 0 {
-		shown = append(shown, fmt.Sprintf("and %d more", more))
+	if len(bad) > maxShown || !col.Exact {
+		shown = append(shown, "and others")
 	}
 	c.add(Broken{
 		Check: CheckValues, Column: rule.Name, Count: count,
 		Reason: fmt.Sprintf("%d of %d values of %q are not allowed: %s; allowed: %s", count, c.p.Rows, rule.Name, strings.Join(shown, ", "), list(rule.Values)),
-	}, c.find(col, matchAny(col.Type, bad), MaxExamples))
+	}, c.find(col, matching(col.Type, forbidden)))
 }
 
 func (c *checker) rangeOf(col *ColumnProfile, rule ColumnRule) {
@@ -141,7 +154,7 @@ func (c *checker) rangeOf(col *ColumnProfile, rule ColumnRule) {
 	if col.Count == 0 || !out(entryOf(col.Min)) && !out(entryOf(col.Max)) {
 		return // sketches know these two exactly
 	}
-	bad, count := c.outside(col, out)
+	_, count := c.outside(col, out)
 	var bounds []string
 	if rule.Min != nil {
 		bounds = append(bounds, fmt.Sprintf("at least %v", *rule.Min))
@@ -152,12 +165,15 @@ func (c *checker) rangeOf(col *ColumnProfile, rule ColumnRule) {
 	c.add(Broken{
 		Check: CheckRange, Column: rule.Name, Count: count,
 		Reason: fmt.Sprintf("%d of %d values of %q are out of range (from %v to %v); allowed: %s", count, c.p.Rows, rule.Name, col.Min, col.Max, strings.Join(bounds, ", ")),
-	}, c.find(col, matchAny(col.Type, bad), MaxExamples))
+	}, c.find(col, matching(col.Type, out)))
 }
 
+// maxShown is how many values a reason names.
+const maxShown = 10
+
 // outside returns the values that match, and how many rows have them: from the
-// profile, or from the rows if it does not know all values. In that case the
-// values it returns are the first of them.
+// profile, or from the rows if it does not know all values. In that case bad is
+// the first of them, without counts.
 func (c *checker) outside(col *ColumnProfile, match func(entry) bool) (bad []entry, count int64) {
 	if col.Exact {
 		for _, e := range col.values {
@@ -168,8 +184,15 @@ func (c *checker) outside(col *ColumnProfile, match func(entry) bool) (bad []ent
 		}
 		return bad, count
 	}
-	m := &measure{typ: col.Type}
-	m.keep = match
+	m := &measure{typ: col.Type, visit: func(e entry, n int64) {
+		if !match(e) {
+			return
+		}
+		count += n
+		if len(bad) < maxShown && !slices.ContainsFunc(bad, e.same) {
+			bad = append(bad, e)
+		}
+	}}
 	index := c.t.schema.Index(col.Name)
 	for group := range c.t.pq.RowGroups() {
 		if c.err == nil {
@@ -177,60 +200,41 @@ func (c *checker) outside(col *ColumnProfile, match func(entry) bool) (bad []ent
 		}
 	}
 	m.fold()
-	if m.sketch == nil {
-		bad = m.tally.take()
-	} else {
-		m.spill()
-		bad = m.sketch.top
-		count = m.sketch.count
-		return bad, count
-	}
-	for _, e := range bad {
-		count += e.n
-	}
 	return bad, count
 }
 
-// matchAny matches rows that have one of the values.
-func matchAny(typ Type, values []entry) func(*Vector, int) bool {
-	texts, keys := map[string]bool{}, map[uint64]bool{}
-	for _, e := range values {
-		if typ == String {
-			texts[e.text] = true
-		} else {
-			keys[e.key] = true
-		}
-	}
+// matching matches rows by their value; nulls never match.
+func matching(typ Type, match func(entry) bool) func(*Vector, int) bool {
 	return func(v *Vector, i int) bool {
 		switch {
 		case isNull(v, i):
 			return false
 		case typ == String:
-			return texts[v.Strings[i]]
+			return match(entry{text: v.Strings[i]})
 		case typ == Float:
-			return keys[floatKey(v.Floats[i])]
+			return match(entry{key: floatKey(v.Floats[i])})
 		case typ == Bool:
-			return keys[boolKey(v.Bools[i])]
+			return match(entry{key: boolKey(v.Bools[i])})
 		}
-		return keys[intKey(v.Ints[i])]
+		return match(entry{key: intKey(v.Ints[i])})
 	}
 }
 
-// find returns the numbers, from 0, of the first rows of a column that match.
-func (c *checker) find(col *ColumnProfile, match func(*Vector, int) bool, most int) []int64 {
+// find returns the numbers, from 0, of the first MaxExamples rows that match.
+func (c *checker) find(col *ColumnProfile, match func(*Vector, int) bool) []int64 {
 	index := c.t.schema.Index(col.Name)
 	var found []int64
 	var v Vector
 	var d decoder
 	first := int64(0)
 	for group := range c.t.pq.RowGroups() {
-		if c.err != nil || len(found) >= most {
+		if c.err != nil || len(found) >= MaxExamples {
 			break
 		}
 		v.truncate()
 		c.err = c.t.each(c.ctx, group, index, func(r *run) { d.append(&v, col.Type, r) })
 		n := v.len(col.Type)
-		for i := 0; i < n && len(found) < most; i++ {
+		for i := 0; i < n && len(found) < MaxExamples; i++ {
 			if match(&v, i) {
 				found = append(found, first+int64(i))
 			}

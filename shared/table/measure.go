@@ -21,7 +21,7 @@ type measure struct {
 	dict   *dictionary // the one that is being counted
 	counts []int64     // of its indices
 
-	keep func(entry) bool // if any: the values to count; the others are not
+	visit func(e entry, n int64) // if any: told of the values, which are then not counted
 }
 
 // ProfileFile measures the canonical Parquet file at path, its columns on up to
@@ -156,7 +156,8 @@ func (m *measure) fold() {
 }
 
 func (m *measure) add(key uint64, n int64) {
-	if m.keep != nil && !m.keep(entry{key: key}) {
+	if m.visit != nil {
+		m.visit(entry{key: key}, n)
 		return
 	}
 	m.tally.add(key, n)
@@ -184,7 +185,8 @@ func (m *measure) addBools(yes, no int64) {
 }
 
 func (m *measure) addText(b []byte, n int64) {
-	if m.keep != nil && !m.keep(entry{text: string(b)}) {
+	if m.visit != nil {
+		m.visit(entry{key: textKey(b), text: string(b)}, n)
 		return
 	}
 	m.tally.addText(b, n)

@@ -121,10 +121,10 @@ func entryOf(value any) entry {
 	return entry{}
 }
 
-// canonical returns a value of a pipeline file as entry.written would write it;
-// what is no value of the type it leaves, so that nothing equals it.
-func canonical(typ Type, s string) string {
-	var value any
+// parseEntry returns the entry of a value as a pipeline file writes it; false if
+// it is no value of the type.
+func parseEntry(typ Type, s string) (entry, bool) {
+	var value any = s
 	var err error
 	switch typ {
 	case Int:
@@ -135,13 +135,11 @@ func canonical(typ Type, s string) string {
 		value, err = strconv.ParseBool(s)
 	case Timestamp:
 		value, err = time.Parse(time.RFC3339Nano, s)
-	default:
-		return s
 	}
 	if f, ok := value.(float64); err != nil || ok && !finite(f) {
-		return s
+		return entry{}, false
 	}
-	return entryOf(value).written(typ)
+	return entryOf(value), true
 }
 
 // mix spreads the bits of x over all of 64 (the finalizer of SplitMix64).

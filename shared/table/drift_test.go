@@ -1,0 +1,136 @@
+package table_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"testing"
+
+	"millrace.dev/shared/table"
+)
+
+// sample repeats what testdata/drift.py draws.
+func sample(kind string, seed noise, n int) []any {
+	values := make([]any, n)
+	for i := range values {
+		u := seed.float()
+		switch kind {
+		case "shifted":
+			u += 0.1
+		case "square":
+			u *= u
+		case "steps":
+			u = math.Floor(u * 7)
+		case "steps_skewed":
+			u = math.Floor(u * u * 9)
+		}
+		values[i] = u
+	}
+	return values
+}
+
+// TestDriftAgainstSciPy compares with testdata/drift.json, which
+// testdata/drift.py writes.
+func TestDriftAgainstSciPy(t *testing.T) {
+	data, err := os.ReadFile("testdata/drift.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type draw struct {
+		Kind string
+		Seed uint64
+		N    int
+	}
+	var cases []struct {
+		Ref, Cur    draw
+		KS, P       float64
+		PSI10, PSI5 float64
+		PSIValues   *float64 `json:"psi_values"`
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	column := func(d draw, typ table.Type) *table.ColumnProfile {
+		values := sample(d.Kind, noise(d.Seed), d.N)
+		if typ == table.String {
+			for i, v := range values {
+				values[i] = string(rune('a' + int(v.(float64))))
+			}
+		}
+		return profile(t, write(t, "a.parquet", rows{table.Schema{{"x", typ}}, [][]any{values}})).Column("x")
+	}
+	near := func(what string, got, want, tolerance float64) {
+		t.Helper()
+		if math.Abs(got-want) > tolerance {
+			t.Errorf("%s = %v, want %v", what, got, want)
+		}
+	}
+	for _, c := range cases {
+		t.Run(c.Ref.Kind+" to "+c.Cur.Kind, func(t *testing.T) {
+			ref, cur := column(c.Ref, table.Float), column(c.Cur, table.Float)
+			d, p, err := table.KS(ref, cur)
+			if err != nil {
+				t.Fatal(err)
+			}
+			near("ks", d, c.KS, 1e-12)
+			near("p", p, c.P, 2e-4)
+			if c.P > 0 && c.P < 0.01 && math.Abs(math.Log(p/c.P)) > 0.05*math.Abs(math.Log(c.P)) {
+				t.Errorf("p = %v, want about %v", p, c.P)
+			}
+			for bins, want := range map[int]float64{10: c.PSI10, 5: c.PSI5} {
+				got, err := table.PSI(ref, cur, bins)
+				if err != nil {
+					t.Fatal(err)
+				}
+				near("psi", got, want, 1e-9)
+			}
+			if c.PSIValues != nil {
+				got, err := table.PSI(column(c.Ref, table.String), column(c.Cur, table.String), 10)
+				if err != nil {
+					t.Fatal(err)
+				}
+				near("psi of strings", got, *c.PSIValues, 1e-9)
+			}
+		})
+	}
+}
+
+func TestDriftOfSketches(t *testing.T) {
+	ref := profile(t, write(t, "a.parquet", rows{table.Schema{{"x", table.Float}}, [][]any{sample("uniform", 1, 200_000)}})).Column("x")
+	cur := profile(t, write(t, "b.parquet", rows{table.Schema{{"x", table.Float}}, [][]any{sample("shifted", 2, 200_000)}})).Column("x")
+	if ref.Exact || cur.Exact {
+		t.Fatal("expected sketches")
+	}
+	d, p, err := table.KS(ref, cur)
+	if err != nil || math.Abs(d-0.1) > 0.012 || p > 1e-6 {
+		t.Errorf("ks = %v, p = %v, %v", d, p, err)
+	}
+	same, err := table.PSI(ref, ref, 10)
+	if err != nil || same != 0 {
+		t.Errorf("psi with itself = %v, %v", same, err)
+	}
+	if psi, err := table.PSI(ref, cur, 10); err != nil || psi < 0.5 {
+		t.Errorf("psi = %v, %v", psi, err)
+	}
+}
+
+func TestDriftRefuses(t *testing.T) {
+	p := profile(t, write(t, "a.parquet", mixed(1, 100)))
+	empty := profile(t, write(t, "b.parquet", mixed(1, 0)))
+	for name, pair := range map[string][2]*table.ColumnProfile{
+		"two types": {p.Column("n"), p.Column("x")},
+		"no values": {p.Column("n"), empty.Column("n")},
+		"not there": {p.Column("n"), p.Column("none")},
+		"a summary": {p.Column("n"), p.Summary().Column("n")},
+	} {
+		if _, err := table.PSI(pair[0], pair[1], 10); err == nil {
+			t.Errorf("%s: psi has an answer", name)
+		}
+		if _, _, err := table.KS(pair[0], pair[1]); err == nil {
+			t.Errorf("%s: ks has an answer", name)
+		}
+	}
+	if _, _, err := table.KS(p.Column("name"), p.Column("name")); err == nil {
+		t.Error("ks of strings has an answer")
+	}
+}
