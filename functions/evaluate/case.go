@@ -82,7 +82,7 @@ func (c *evaluation) finish(approved bool, reason string) *events.EvaluationRepo
 
 // refused is the report on a model that cannot be judged at all.
 func (c *evaluation) refused(gate string, why *refusal) *events.EvaluationReport {
-	c.report.Verdicts = []events.Verdict{{Gate: gate, Reason: sentence(why.Error())}}
+	c.report.Verdicts = []events.Verdict{{Gate: gate, Reason: why.Error()}}
 	return c.finish(false, fmt.Sprintf("version %d cannot be used: %s", c.model.Version, why))
 }
 
@@ -98,7 +98,7 @@ func (c *evaluation) unjudged() *events.EvaluationReport {
 	}
 	for _, g := range gates {
 		for _, rule := range rules(g) {
-			c.report.Verdicts = append(c.report.Verdicts, events.Verdict{Gate: rule.text(), Metric: g.Metric, Reason: sentence(why)})
+			c.report.Verdicts = append(c.report.Verdicts, events.Verdict{Gate: rule.text(), Metric: g.Metric, Reason: why})
 		}
 	}
 	return c.finish(false, fmt.Sprintf("version %d cannot pass its %s: %s", c.model.Version, count(len(gates), "gate"), why))

@@ -71,7 +71,7 @@ func (r rule) apply(s sample, without string) events.Verdict {
 	}
 	m := s.metric(r.gate.Metric)
 	if m.why != nil {
-		v.Reason = sentence(where + m.why.Error())
+		v.Reason = where + m.why.Error()
 		return v
 	}
 	v.Value = m.candidate.Value
@@ -95,7 +95,7 @@ func (r rule) apply(s sample, without string) events.Verdict {
 		}
 		v.Bound, v.Passed, reason = r.compare(m, s.rows)
 	}
-	v.Reason = sentence(where + reason)
+	v.Reason = where + reason
 	return v
 }
 
@@ -124,10 +124,9 @@ func (r rule) compare(m measured, rows int) (bound float64, passed bool, reason 
 		reason, sure, show(-worst), allowed, count(rows, "row"))
 }
 
-// better tells which of two values of the rule's metric is further from
-// breaking it.
+// better tells whether a is further from breaking the rule than b.
 func (r rule) better(a, b float64) bool {
-	if config.LowerIsBetter(r.gate.Metric) {
+	if r.kind == atMost || r.kind == notWorse && config.LowerIsBetter(r.gate.Metric) {
 		return a < b
 	}
 	return a > b

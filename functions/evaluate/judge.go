@@ -85,7 +85,7 @@ func (b *bound) sliceVerdict() events.Verdict {
 	kept := "not judged: "
 	var left []string
 	if b.small > 0 {
-		left = append(left, fmt.Sprintf("%d with fewer than %d rows", b.small, b.gate.MinRows))
+		left = append(left, fmt.Sprintf("%d with fewer than %s", b.small, count(int(b.gate.MinRows), "row")))
 	}
 	if b.unknown > 0 {
 		left = append(left, fmt.Sprintf("%d where %s has no value", b.unknown, b.gate.Metric))
@@ -98,12 +98,12 @@ func (b *bound) sliceVerdict() events.Verdict {
 	case failed == 0:
 		reason = fmt.Sprintf("%s of %s passed, the worst is %s with %s", all(judged, "value"), b.gate.Slice, b.worst.Slice, show(b.worst.Value))
 	default:
-		reason = fmt.Sprintf("%d of %s of %s failed, the worst is %s with %s", failed, count(judged, "value"), b.gate.Slice, b.worst.Slice, show(b.worst.Value))
+		reason = fmt.Sprintf("%s of %s failed, the worst is %s with %s", part(failed, judged, "value"), b.gate.Slice, b.worst.Slice, show(b.worst.Value))
 	}
 	if left != nil {
 		reason += "; " + kept
 	}
-	v.Reason = sentence(reason)
+	v.Reason = reason
 	return v
 }
 
@@ -127,16 +127,16 @@ func (j *judge) sumUp(whole sample, h *holdout) (approved bool, reason string) {
 	}
 	switch {
 	case len(failures) > 0:
-		reason = fmt.Sprintf("%d of %s failed on %s: %s", len(failures), count(len(j.bounds), "gate"), rows, strings.TrimSuffix(failures[0].Reason, "."))
+		reason = fmt.Sprintf("%s failed on %s: %s", part(len(failures), len(j.bounds), "gate"), rows, failures[0].Reason)
 		if more := len(failures) - 1; more > 0 {
 			reason += fmt.Sprintf("; and %d more", more)
 		}
 	case len(j.bounds) == 0:
-		reason = fmt.Sprintf("there are no gates; %s on %s", j.headline(whole), rows)
+		reason = fmt.Sprintf("there are no gates to pass; on %s: %s", rows, j.headline(whole))
 	default:
 		reason = fmt.Sprintf("%s passed on %s: %s", all(len(j.bounds), "gate"), rows, j.headline(whole))
 	}
-	return len(failures) == 0, sentence(reason)
+	return len(failures) == 0, reason
 }
 
 // headline is the first metric that has a value, beside the champion's.

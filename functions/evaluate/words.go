@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // show writes a value for people: four digits that count.
@@ -40,6 +37,14 @@ func all(n int, noun string) string {
 	return "all " + count(n, noun)
 }
 
+// part is count for some of them.
+func part(n, of int, noun string) string {
+	if n == of {
+		return all(n, noun)
+	}
+	return grouped(n) + " of " + count(of, noun)
+}
+
 func grouped(n int) string {
 	if n < 1000 {
 		return strconv.Itoa(n)
@@ -52,15 +57,4 @@ func either(ok bool, yes, no string) string {
 		return yes
 	}
 	return no
-}
-
-// sentence is text as one: with a capital and a full stop, unless it begins
-// with the name of a metric or a column.
-func sentence(text string) string {
-	first, size := utf8.DecodeRuneInString(text)
-	word, _, _ := strings.Cut(text, " ")
-	if unicode.IsLower(first) && !strings.ContainsAny(word, "_=0123456789") {
-		text = string(unicode.ToUpper(first)) + text[size:]
-	}
-	return strings.TrimSuffix(text, ".") + "."
 }
