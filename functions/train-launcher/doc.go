@@ -1,0 +1,25 @@
+// Package trainlauncher is the function train-launcher: it decides when a
+// pipeline's model is trained, cuts the data, launches the trainer and tells
+// how it ended.
+//
+// The decision (decide.go) is a pure function of an event and a state. What it
+// wants becomes training.started, under a cause made of the run's key: so a key
+// starts once, whoever decides it how often. Nothing runs before that event is
+// in the log. Then the function hears its own announcement, follows the run
+// (follow.go), and at its start and from time to time it takes up every run
+// that the log has as started and nobody follows; so a crash at any point
+// delays a run and does not lose it.
+//
+// A run is carried out by a process of its own (package runner) that outlives
+// this one. Launching it is idempotent, and so is collecting what it left
+// (collect.go): training.completed and training.failed share one cause, of
+// which the first wins.
+//
+// One run of a pipeline is under way at a time, as far as the state tells when
+// it is decided. What asks for training meanwhile is kept: as a wish in the
+// state, or, when it is a person's request, by delivering it again later.
+//
+// Runs are processes on this machine, one function a working folder. On a
+// cluster they are to be Jobs; decide and cut do not know the difference, and
+// follow is the place where it will be made.
+package trainlauncher

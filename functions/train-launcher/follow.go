@@ -1,0 +1,238 @@
+package trainlauncher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+	"millrace.dev/functions/train-launcher/runner"
+	"millrace.dev/shared/state"
+)
+
+// launched names a run that the log has as started.
+type launched struct {
+	pipeline, run string
+	// header is that of the training.started; zero if it has yet to be found.
+	header events.Header
+}
+
+func (l launched) name() string { return l.pipeline + "/" + l.run }
+
+// Start takes up every run that was started and has not ended, and follows
+// those that are heard of from now on, until ctx ends or Stop. Runs go on
+// then, in processes of their own.
+func (f *F) Start(ctx context.Context) error {
+	ctx, f.stop = context.WithCancel(ctx)
+	f.followed.Go(func() { f.dispatch(ctx) })
+	return nil
+}
+
+// Stop ends the following, not the runs.
+func (f *F) Stop(ctx context.Context) error {
+	f.stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.followed.Wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("runs are still being collected: %w", ctx.Err())
+	}
+}
+
+// dispatch starts one follower a run.
+func (f *F) dispatch(ctx context.Context) {
+	following := map[string]bool{}
+	done := make(chan string)
+	follow := func(l launched) {
+		if following[l.name()] {
+			return
+		}
+		following[l.name()] = true
+		f.followed.Go(func() {
+			// What can't be done now is taken up by the next sweep.
+			if err := f.follow(ctx, l); err != nil && ctx.Err() == nil {
+				f.deps.Logger.ErrorContext(ctx, "a run can't be followed; trying again", "pipeline", l.pipeline, "run", l.run, "error", err)
+			}
+			select {
+			case done <- l.name():
+			case <-ctx.Done():
+			}
+		})
+	}
+	f.sweep(ctx, follow)
+	sweep := time.NewTicker(f.cfg.Sweep)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case l := <-f.launched:
+			follow(l)
+		case name := <-done:
+			delete(following, name)
+		case <-sweep.C:
+			f.sweep(ctx, follow)
+		}
+	}
+}
+
+// sweep finds the runs of all pipelines that have started and not ended.
+func (f *F) sweep(ctx context.Context, follow func(launched)) {
+	pipelines, err := f.deps.States.Configured(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.deps.Logger.WarnContext(ctx, "runs can't be looked for; trying again", "error", err)
+		}
+		return
+	}
+	for _, p := range pipelines {
+		for _, r := range p.Runs {
+			if r.Status == state.RunStarted {
+				follow(launched{pipeline: p.Name, run: r.Run})
+			}
+		}
+	}
+}
+
+// task is a run with what is needed to carry it out and to tell of it.
+type task struct {
+	pipeline string
+	run      *state.Run
+	// started is the header of the training.started.
+	started events.Header
+	// config and dir are those that ruled when the run was started.
+	config *config.Pipeline
+	dir    string
+	folder runner.Folder
+}
+
+// task finds out what a launched run is. It gives nil for a run that has ended.
+func (f *F) task(ctx context.Context, l launched) (*task, error) {
+	p, err := f.deps.States.Load(ctx, l.pipeline)
+	if err != nil {
+		return nil, err
+	}
+	run := p.Run(l.run)
+	if run == nil || run.Status != state.RunStarted {
+		return nil, nil
+	}
+	if l.header.ID == "" {
+		e, ok, err := f.deps.Log.Find(ctx, l.pipeline, run.Event)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fmt.Errorf("the log does not have the event %s that started the run", run.Event)
+		}
+		l.header = e.Header
+	}
+	t := &task{
+		pipeline: l.pipeline, run: run, started: l.header, config: p.Config, dir: p.Configured.Dir,
+		folder: runner.Folder(filepath.Join(f.runs, l.pipeline, l.run)),
+	}
+	if p.Configured.Digest != run.Config {
+		then, err := f.deps.States.LoadAt(ctx, l.pipeline, state.At{Sequence: l.header.Sequence})
+		if err != nil {
+			return nil, err
+		}
+		t.config, t.dir = then.Config, then.Configured.Dir
+	}
+	return t, nil
+}
+
+// follow brings a run to its end: launched if nobody has, watched, collected.
+func (f *F) follow(ctx context.Context, l launched) error {
+	t, err := f.task(ctx, l)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		// It has ended, and a process that was killed right then may have left its folder.
+		return os.RemoveAll(filepath.Join(f.runs, l.pipeline, l.run))
+	}
+	said := metrics{path: t.folder.Metrics()}
+	end, err := f.await(ctx, t, &said)
+	if u := (*unlaunchable)(nil); errors.As(err, &u) {
+		return f.fail(ctx, t, runner.Result{Reason: u.Error(), Hint: u.hint}, events.Ref{})
+	}
+	if err != nil {
+		return err
+	}
+	said.read()
+	return f.collect(ctx, t, end, said.last)
+}
+
+// unlaunchable says why there is no runner, and will be none.
+type unlaunchable struct{ reason, hint string }
+
+func (u *unlaunchable) Error() string { return u.reason }
+
+// maxLaunches bounds how often a runner is started that leaves no result. (A
+// runner counts attempts and leaves a result when they are spent.)
+const maxLaunches = 5
+
+// await gives the result of the runner that is at work. It starts one when
+// none is, and another one when that dies.
+func (f *F) await(ctx context.Context, t *task, said *metrics) (runner.Result, error) {
+	look := time.NewTicker(f.cfg.Poll)
+	defer look.Stop()
+	var ended <-chan struct{} // of a runner that this process started
+	for launches := 0; ; {
+		// The lock before the result: a runner leaves them in the other order.
+		pid, err := t.folder.Runner()
+		if err != nil {
+			return runner.Result{}, err
+		}
+		result, ok, err := t.folder.Result()
+		if err != nil || ok && pid == 0 {
+			return result, err
+		}
+		if !ok && pid == 0 && ended == nil {
+			if err := f.pauseBefore(ctx, t, launches); err != nil {
+				return runner.Result{}, err
+			}
+			if ended, err = f.launch(ctx, t); err != nil {
+				return runner.Result{}, fmt.Errorf("launch run %s: %w", t.run.Run, err)
+			}
+			launches++
+		}
+		select {
+		case <-ctx.Done():
+			return runner.Result{}, ctx.Err()
+		case <-ended:
+			ended = nil
+		case now := <-look.C:
+			f.tell(ctx, t, said, now)
+		}
+	}
+}
+
+// pauseBefore slows down launches that come to nothing, and ends them.
+func (f *F) pauseBefore(ctx context.Context, t *task, launches int) error {
+	switch launches {
+	case 0:
+		return nil
+	case maxLaunches:
+		return &unlaunchable{
+			fmt.Sprintf("the runner ended %d times and left no result: %s", launches, t.diary()),
+			"the disk may be full; what the runner said is in " + t.folder.Diary(),
+		}
+	}
+	timer := time.NewTimer(f.cfg.Backoff << (launches - 1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,166 @@
+package trainlauncher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"millrace.dev/events"
+	"millrace.dev/functions/train-launcher/runner"
+)
+
+// launch starts a runner for the task; ended is closed when it has ended. It
+// is safe to do twice, also by two processes: one runner gets the folder's
+// lock, and the others end.
+func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err error) {
+	if !t.folder.HasJob() {
+		job, err := f.job(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.folder.Create(job); err != nil {
+			return nil, err
+		}
+	}
+	env, err := f.environment(t)
+	if err != nil {
+		return nil, err
+	}
+	diary, err := os.OpenFile(t.folder.Diary(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer diary.Close()
+	// Not CommandContext: the runner outlives this process. It gets a session
+	// of its own, so that what ends this one's terminal or group spares it.
+	cmd := exec.Command(f.cfg.Runner, string(t.folder))
+	cmd.Env = env
+	cmd.Stdout, cmd.Stderr = diary, diary
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the runner: %w", err)
+	}
+	f.deps.Logger.InfoContext(ctx, "a runner was started", "pipeline", t.pipeline, "run", t.run.Run, "process", cmd.Process.Pid)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // how it ended is told by the result, or by there being none
+	}()
+	return done, nil
+}
+
+// job is what the runner has to do.
+func (f *F) job(ctx context.Context, t *task) (runner.Job, error) {
+	train := t.config.Spec.Train
+	params := t.run.Params
+	if params == nil {
+		params = map[string]any{}
+	}
+	text, err := json.Marshal(params)
+	if err != nil {
+		return runner.Job{}, err
+	}
+	var files []events.File
+	if err := f.readJSON(ctx, t.run.Train, &files); err != nil {
+		return runner.Job{}, fmt.Errorf("read the manifest of the train part: %w", err)
+	}
+	data := make([]runner.Input, len(files))
+	for i, file := range files {
+		path, err := f.deps.Artifacts.Path(ctx, file.Ref)
+		if err != nil {
+			return runner.Job{}, fmt.Errorf("fetch the train part %s: %w", file.Name, err)
+		}
+		data[i] = runner.Input{Name: file.Name, Path: path}
+	}
+	return runner.Job{
+		Run: t.run.Run, Command: train.Argv(params), Dir: t.dir, Data: data, Params: text, Pipeline: t.config.JSON(),
+		Timeout: train.Timeout.Std(), Retries: train.Retries, Backoff: f.cfg.Backoff, Grace: f.cfg.Grace,
+		MaxOutput: f.cfg.MaxOutput, MaxFiles: f.cfg.MaxFiles, MaxLog: f.cfg.MaxLog,
+	}, nil
+}
+
+// environment is all that a trainer sees of this process's environment, and
+// what the pipeline adds. The runner gets it and hands it on: so secrets are
+// in no file.
+func (f *F) environment(t *task) ([]string, error) {
+	env := []string{"PATH=" + filepath.Join(t.dir, ".venv", "bin") + string(os.PathListSeparator) + os.Getenv("PATH")}
+	lang := "C.UTF-8"
+	for _, e := range os.Environ() {
+		name, value, _ := strings.Cut(e, "=")
+		switch {
+		case name == "LANG":
+			lang = value
+		case name == "HOME", strings.HasPrefix(name, "CUDA_"):
+			env = append(env, e)
+		}
+	}
+	env = append(env, "LANG="+lang)
+	var missing []string
+	for _, name := range slices.Sorted(maps.Keys(t.config.Spec.Train.Env)) {
+		v := t.config.Spec.Train.Env[name]
+		value := v.Value
+		if v.Secret != "" {
+			var err error
+			if value, err = f.secret(v.Secret); err != nil {
+				missing = append(missing, err.Error())
+			}
+		}
+		env = append(env, name+"="+value)
+	}
+	if missing != nil {
+		return nil, &unlaunchable{"train.env: " + strings.Join(missing, "; "), "put each secret into the file name/key of the folder MILLRACE_SECRETS"}
+	}
+	return env, nil
+}
+
+// maxSecret bounds a secret's file.
+const maxSecret = 64 << 10
+
+// secret reads name/key. One line end behind it does not belong to it.
+func (f *F) secret(name string) (string, error) {
+	if f.cfg.Secrets == "" {
+		return "", fmt.Errorf("secret %s is wanted, and MILLRACE_SECRETS is not set", name)
+	}
+	root, err := os.OpenRoot(f.cfg.Secrets)
+	if err != nil {
+		return "", fmt.Errorf("secret %s: %w", name, err)
+	}
+	defer root.Close()
+	info, err := root.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("secret %s is not in %s", name, f.cfg.Secrets)
+	case err != nil:
+		return "", fmt.Errorf("secret %s: %w", name, err)
+	case !info.Mode().IsRegular() || info.Size() > maxSecret:
+		return "", fmt.Errorf("secret %s is no file of at most %d bytes", name, maxSecret)
+	}
+	b, err := root.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("secret %s: %w", name, err)
+	}
+	if bytes.IndexByte(b, 0) >= 0 {
+		return "", fmt.Errorf("secret %s has a zero byte in it, which no environment takes", name)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+}
+
+// diary is the last thing that the runner said of itself.
+func (t *task) diary() string {
+	b, err := os.ReadFile(t.folder.Diary())
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(string(b), "")), "\n")
+	return lines[len(lines)-1]
+}

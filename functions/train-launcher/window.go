@@ -1,0 +1,174 @@
+package trainlauncher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+	"millrace.dev/shared/table"
+)
+
+// source is a partition that is trained on, and its file.
+type source struct {
+	events.DatasetPartition
+	path string
+	// from and to are its times, in microseconds; set for a window of time.
+	from, to int64
+}
+
+// window chooses the partitions of the pipeline's window: the newest by
+// number, or those that reach into the newest span of time.
+func (f *F) window(ctx context.Context, c *config.Pipeline, all []events.DatasetPartition) ([]source, error) {
+	w := c.Spec.Data.Window
+	if w.Partitions > 0 {
+		all = all[max(0, len(all)-w.Partitions):]
+	}
+	in := make([]source, len(all))
+	newest := int64(math.MinInt64)
+	for i, p := range all {
+		path, err := f.deps.Artifacts.Path(ctx, p.Data)
+		if err != nil {
+			return nil, fmt.Errorf("fetch partition %s: %w", p.Data.Short(), err)
+		}
+		in[i] = source{DatasetPartition: p, path: path}
+		if w.Span == 0 {
+			continue
+		}
+		if in[i].from, in[i].to, err = times(ctx, path, c.Spec.Data.Time); err != nil {
+			return nil, fmt.Errorf("read the times of partition %s: %w", p.Data.Short(), err)
+		}
+		newest = max(newest, in[i].to)
+	}
+	if w.Span == 0 {
+		return in, nil
+	}
+	begin := newest - w.Span.Std().Microseconds()
+	var within []source
+	for _, s := range in {
+		if s.to > begin {
+			within = append(within, s)
+		}
+	}
+	return within, nil
+}
+
+// times gives the first and the last time of a partition; rows without a time
+// do not count.
+func times(ctx context.Context, path, column string) (from, to int64, err error) {
+	from, to = math.MaxInt64, math.MinInt64
+	err = eachBatch(ctx, path, []string{column}, func(b *table.Batch) error {
+		v := &b.Columns[0]
+		for i, t := range v.Ints {
+			if !v.Null(i) {
+				from, to = min(from, t), max(to, t)
+			}
+		}
+		return nil
+	})
+	return from, to, err
+}
+
+// narrow gives the files of the sources without the rows that are older than
+// the window's span: the sources' own where none are, and else copies in dir.
+func narrow(ctx context.Context, c *config.Pipeline, in []source, dir string) ([]string, error) {
+	span := c.Spec.Data.Window.Span.Std().Microseconds()
+	newest := int64(math.MinInt64)
+	for _, s := range in {
+		newest = max(newest, s.to)
+	}
+	paths := make([]string, len(in))
+	for i, s := range in {
+		paths[i] = s.path
+		if span == 0 || s.from > newest-span {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		paths[i] = filepath.Join(dir, fmt.Sprintf("%05d.parquet", i))
+		if err := newer(ctx, s.path, paths[i], c.Spec.Data.Time, newest-span); err != nil {
+			return nil, fmt.Errorf("narrow partition %s to data.window: %w", s.Data.Short(), err)
+		}
+	}
+	return paths, nil
+}
+
+// newer copies the rows of a file that are newer than begin.
+func newer(ctx context.Context, from, to, column string, begin int64) error {
+	schema, _, err := table.ReadSchema(from)
+	if err != nil {
+		return err
+	}
+	out, err := table.Create(to, schema)
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	err = eachBatch(ctx, from, nil, func(b *table.Batch) error {
+		when := b.Column(column)
+		var rows []int
+		for i, t := range when.Ints {
+			if !when.Null(i) && t > begin {
+				rows = append(rows, i)
+			}
+		}
+		return out.Write(choose(b, rows))
+	})
+	if err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// choose gives the rows of a batch.
+func choose(b *table.Batch, rows []int) *table.Batch {
+	out := &table.Batch{Schema: b.Schema, Rows: len(rows), Columns: make([]table.Vector, len(b.Columns))}
+	for i, v := range b.Columns {
+		out.Columns[i] = table.Vector{
+			Strings: pick(v.Strings, rows), Ints: pick(v.Ints, rows), Floats: pick(v.Floats, rows), Bools: pick(v.Bools, rows), Nulls: pick(v.Nulls, rows),
+		}
+	}
+	return out
+}
+
+func pick[T any](from []T, rows []int) []T {
+	if from == nil {
+		return nil
+	}
+	to := make([]T, len(rows))
+	for i, row := range rows {
+		to[i] = from[row]
+	}
+	return to
+}
+
+const batchRows = 8192
+
+func eachBatch(ctx context.Context, path string, columns []string, f func(*table.Batch) error) error {
+	r, err := table.Open(path, columns)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b, err := r.Next(batchRows)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := f(b); err != nil {
+			return err
+		}
+	}
+}
