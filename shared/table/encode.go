@@ -14,7 +14,7 @@ import (
 const profileMagic = "MRTP1"
 
 // maxProfile is the size, uncompressed, past which a stored profile is refused.
-const maxProfile = 1 << 30
+const maxProfile = 256 << 20
 
 // typeCodes are the types as a stored profile names them.
 var typeCodes = [...]Type{String, Int, Float, Bool, Timestamp}

@@ -16,6 +16,11 @@ import (
 // being read.
 const readBuffer = 128 << 10
 
+// maxRowGroup is the size, in rows, past which a row group is refused: canonical
+// tables stay far below, and some of what reads them holds a row group in
+// memory.
+const maxRowGroup = 1 << 24
+
 // file is an open canonical Parquet file. Its columns can be read concurrently.
 type file struct {
 	name   string
@@ -52,6 +57,16 @@ func openFile(path string) (_ *file, err error) {
 			return nil, err
 		}
 		return nil, t.damaged(err)
+	}
+	var rows int64
+	for _, g := range t.pq.RowGroups() {
+		if g.NumRows() < 0 || g.NumRows() > maxRowGroup {
+			return nil, t.damaged(fmt.Errorf("a row group of %d rows", g.NumRows()))
+		}
+		rows += g.NumRows()
+	}
+	if rows != t.pq.NumRows() {
+		return nil, t.damaged(fmt.Errorf("%d rows instead of %d", rows, t.pq.NumRows()))
 	}
 	var refused []string
 	for _, col := range t.pq.Root().Columns() {

@@ -70,21 +70,27 @@ func (t *file) measure(ctx context.Context, index int) (ColumnProfile, error) {
 	return m.profile(t.schema[index].Name), nil
 }
 
-// each calls f with every run of a column in a row group.
+// each calls f with every run of a column in a row group: all of its rows, or
+// an error.
 func (t *file) each(ctx context.Context, group, index int, f func(*run)) error {
 	c := t.column(group, index)
 	defer c.Close()
+	left := t.pq.RowGroups()[group].NumRows()
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
 		r, err := c.next()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && left == 0 {
 			return nil
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
+		if err != nil || int64(r.rows) > left {
+			return t.damaged(fmt.Errorf("column %q has other rows than the footer says", t.schema[index].Name))
+		}
+		left -= int64(r.rows)
 		f(r)
 	}
 }

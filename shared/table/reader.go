@@ -119,9 +119,6 @@ func (r *Reader) read() error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", r.t.name, err)
 		}
-		if v.len(typ) != rows {
-			return r.t.damaged(fmt.Errorf("%d rows instead of %d in column %q", v.len(typ), rows, r.schema[i].Name))
-		}
 	}
 	r.group, r.rows, r.at = r.group+1, rows, 0
 	return nil
