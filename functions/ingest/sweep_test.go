@@ -200,6 +200,7 @@ func TestLargeObjectOfABucket(t *testing.T) {
 }
 
 func TestUnreachableBucketIsTriedAgain(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	cfg := settings()
 	newLanding(t, &cfg)
 	cfg.BucketOptions = "region=us-east-1&use_path_style=true&endpoint=http://127.0.0.1:1"

@@ -36,6 +36,10 @@
 // profile and no trainer could make sense of both. Everything else that a
 // comparison finds is a warning.
 //
+// A rejection whose problems take more than 200 KiB lists the first hundred with
+// fewer examples, and refers to the whole. An example of a wide table shows the
+// first fifty columns and the one that the problem is about.
+//
 // Equal rows under two names are two partitions, with a warning.
 //
 // A removal that finds no partition while its validation may be under way

@@ -64,9 +64,7 @@ func (f *F) measure(ctx context.Context, p *state.Pipeline, data events.Ref) (fi
 	if err != nil {
 		return finding{}, err
 	}
-	for _, b := range append(broken, bySQL...) {
-		found.Problems = append(found.Problems, problem(b))
-	}
+	found.Problems = problemsOf(append(broken, bySQL...), found.profile.Columns)
 	return found, nil
 }
 

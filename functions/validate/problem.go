@@ -11,24 +11,64 @@ import (
 	"millrace.dev/shared/table"
 )
 
-// problem is a broken rule as an event tells it.
-func problem(b table.Broken) events.Problem {
-	for _, row := range b.Examples {
-		for name, v := range row {
-			row[name] = shown(v)
+const (
+	// maxColumns is how many columns an example shows, beside the one that the
+	// problem is about.
+	maxColumns = 50
+	// maxText bounds a text in an example, in bytes.
+	maxText = 1000
+	// maxExamples bounds the examples of all problems of a partition, in bytes:
+	// a table of a thousand columns can break a thousand rules.
+	maxExamples = 8 << 20
+)
+
+// problemsOf tells broken rules as events do. Examples are left out of those
+// that come after too many.
+func problemsOf(broken []table.Broken, columns []table.ColumnProfile) []events.Problem {
+	var problems []events.Problem
+	left := maxExamples
+	for _, b := range broken {
+		p := events.Problem{Check: b.Check, Column: b.Column, Reason: b.Reason, Count: b.Count, Fraction: b.Fraction, Allowed: b.Allowed}
+		for _, row := range b.Examples {
+			if left <= 0 {
+				break
+			}
+			example, size := exampleOf(row, b.Column, columns)
+			p.Examples = append(p.Examples, example)
+			left -= size
 		}
+		problems = append(problems, p)
 	}
-	return events.Problem{
-		Check: b.Check, Column: b.Column, Reason: b.Reason, Count: b.Count, Fraction: b.Fraction, Allowed: b.Allowed, Examples: b.Examples,
-	}
+	return problems
 }
 
-// shown is a value that JSON can say.
-func shown(v any) any {
-	if x, ok := v.(float64); ok && (math.IsInf(x, 0) || math.IsNaN(x)) {
-		return fmt.Sprint(x)
+// exampleOf is a row that JSON can say and a person can read, and about how
+// many bytes it takes.
+func exampleOf(row map[string]any, column string, columns []table.ColumnProfile) (example map[string]any, size int) {
+	example = make(map[string]any, min(len(row), maxColumns+2))
+	show := func(name string) {
+		v, ok := row[name]
+		if !ok {
+			return
+		}
+		switch x := v.(type) {
+		case float64:
+			if math.IsInf(x, 0) || math.IsNaN(x) {
+				v = fmt.Sprint(x)
+			}
+		case string:
+			v = head(x, maxText)
+			size += min(len(x), maxText)
+		}
+		example[name] = v
+		size += len(name) + 16
 	}
-	return v
+	show(table.RowKey)
+	show(column)
+	for _, c := range columns[:min(len(columns), maxColumns)] {
+		show(c.Name)
+	}
+	return example, size
 }
 
 const (
