@@ -51,7 +51,21 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	return l, nil
 }
 
+// ensureStream finds or makes the stream. A request that reaches a cluster
+// before it has a leader is never answered, so it is sent again.
 func (l *Log) ensureStream(ctx context.Context, replicas int) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := l.findOrMakeStream(attempt, replicas)
+		cancel()
+		if verdict(err) != sendAgain || ctx.Err() != nil {
+			return err
+		}
+		l.logger.WarnContext(ctx, "the NATS server does not answer for JetStream; asking again", "error", err)
+	}
+}
+
+func (l *Log) findOrMakeStream(ctx context.Context, replicas int) error {
 	_, err := l.js.Stream(ctx, Stream)
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err

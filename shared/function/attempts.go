@@ -12,8 +12,8 @@ import (
 )
 
 // attempts counts how often an event was begun, in a KV bucket beside the log.
-// The first delivery of an event is not written down: without an entry a
-// delivery that comes again is the second.
+// A delivery known to be the first is not written down: without an entry, one
+// that comes again had as many before it as the receiver knows of.
 type attempts struct{ kv jetstream.KeyValue }
 
 type attempt struct {
@@ -43,7 +43,7 @@ func (a *attempts) begin(ctx context.Context, function string, d Delivery) (atte
 	if !d.Again {
 		return attempt{Count: 1, First: time.Now().UTC()}, nil
 	}
-	got, err := a.get(ctx, function, d.Header)
+	got, err := a.get(ctx, function, d)
 	if err != nil {
 		return attempt{}, err
 	}
@@ -57,17 +57,21 @@ func (a *attempts) uncount(ctx context.Context, function string, d Delivery, at 
 	return a.put(ctx, function, d.Header, at)
 }
 
-func (a *attempts) get(ctx context.Context, function string, h events.Header) (attempt, error) {
-	e, err := a.kv.Get(ctx, attemptKey(function, h))
+func (a *attempts) get(ctx context.Context, function string, d Delivery) (attempt, error) {
+	first := attempt{Count: d.Before, First: d.Time}
+	if d.Before == 0 {
+		first.First = time.Now().UTC()
+	}
+	e, err := a.kv.Get(ctx, attemptKey(function, d.Header))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return attempt{Count: 1, First: h.Time}, nil
+		return first, nil
 	}
 	if err != nil {
 		return attempt{}, err
 	}
 	var at attempt
 	if err := json.Unmarshal(e.Value(), &at); err != nil {
-		return attempt{Count: 1, First: h.Time}, nil //nolint:nilerr // an entry that cannot be read counts as none
+		return first, nil //nolint:nilerr // an entry that cannot be read counts as none
 	}
 	return at, nil
 }

@@ -91,8 +91,8 @@ func prepare(ctx context.Context, name string, f Function, d Deps, o StartOption
 	return &Instance{name: name, function: f, runtime: r, cancel: cancel}, nil
 }
 
-// Receiver answers a Knative broker's deliveries.
-func (in *Instance) Receiver() http.Handler { return push{in.runtime} }
+// Receiver answers a Knative broker's deliveries for the instance.
+func (in *Instance) Receiver() http.Handler { return Receiver(in.runtime) }
 
 // Routes registers what the function answers by HTTP, if anything.
 func (in *Instance) Routes(mux *http.ServeMux) {

@@ -114,7 +114,11 @@ func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
 		return err
 	}
 	alive := stillAlive(m)
-	o := p.runtime.Handle(ctx, Delivery{Envelope: e, Again: meta.NumDelivered > 1})
+	d := Delivery{Envelope: e}
+	if meta.NumDelivered > 1 {
+		d.Again, d.Before = true, 1
+	}
+	o := p.runtime.Handle(ctx, d)
 	alive.Stop()
 	if o.Err != nil {
 		return m.NakWithDelay(o.After)

@@ -24,6 +24,9 @@ const maxPushBytes = events.MaxDataBytes + 64<<10
 // takes any other body of a 2xx for a failed delivery.
 type push struct{ runtime *Runtime }
 
+// Receiver receives a function's events by push.
+func Receiver(r *Runtime) http.Handler { return push{r} }
+
 func (p push) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -54,7 +57,7 @@ func (p push) deferred(ctx context.Context, e events.Envelope, o Outcome) error 
 	_, err := p.runtime.deps.Log.Append(ctx, eventlog.Commit{Pipeline: e.Pipeline, Function: name, Parent: e.Header, Data: []events.Data{
 		events.EventDeferred{
 			Event: e.ID, Type: e.Type, Function: name, Reason: o.Err.Error(),
-			Until: time.Now().Add(o.After).UTC().Format(time.RFC3339),
+			Until: time.Now().Add(o.After).UTC().Format(time.RFC3339Nano),
 		},
 	}})
 	return err

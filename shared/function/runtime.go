@@ -92,6 +92,8 @@ type Delivery struct {
 	events.Envelope
 	// Again says that the event may have been delivered before.
 	Again bool
+	// Before is how many deliveries there were before this one for certain.
+	Before int
 }
 
 type handler func(context.Context, Delivery) Outcome

@@ -14,7 +14,7 @@ func ptr(f float64) *float64 { return &f }
 
 func TestCheck(t *testing.T) {
 	r := rows{
-		schema: table.Schema{{"carrier", table.String}, {"flight", table.Int}, {"temp", table.Float}, {"late", table.Bool}},
+		schema: table.Schema{{Name: "carrier", Type: table.String}, {Name: "flight", Type: table.Int}, {Name: "temp", Type: table.Float}, {Name: "late", Type: table.Bool}},
 		columns: [][]any{
 			{"AA", "XX", "UA", "AA", "YY", "XX"},
 			{1, 2, 3, 1, nil, 2},
@@ -124,7 +124,7 @@ func TestCheck(t *testing.T) {
 // know.
 func TestCheckOfManyValues(t *testing.T) {
 	const n = 300_000
-	r := rows{schema: table.Schema{{"id", table.Int}, {"name", table.String}}, columns: make([][]any, 2)}
+	r := rows{schema: table.Schema{{Name: "id", Type: table.Int}, {Name: "name", Type: table.String}}, columns: make([][]any, 2)}
 	for i := range n {
 		r.columns[0] = append(r.columns[0], i)
 		r.columns[1] = append(r.columns[1], fmt.Sprint("n", i))

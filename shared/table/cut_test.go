@@ -18,7 +18,7 @@ import (
 // times returns a table with a row for each hour, each with a number of its
 // own.
 func times(hours ...int) rows {
-	r := rows{schema: table.Schema{{"n", table.Int}, {"at", table.Timestamp}}, columns: make([][]any, 2)}
+	r := rows{schema: table.Schema{{Name: "n", Type: table.Int}, {Name: "at", Type: table.Timestamp}}, columns: make([][]any, 2)}
 	for i, h := range hours {
 		r.columns[0] = append(r.columns[0], int64(i))
 		r.columns[1] = append(r.columns[1], epoch.Add(time.Duration(h)*time.Hour))
@@ -88,7 +88,7 @@ func TestCutByTime(t *testing.T) {
 
 func TestCutByHash(t *testing.T) {
 	const n = 20_000
-	r := rows{schema: table.Schema{{"n", table.Int}, {"customer", table.String}}, columns: make([][]any, 2)}
+	r := rows{schema: table.Schema{{Name: "n", Type: table.Int}, {Name: "customer", Type: table.String}}, columns: make([][]any, 2)}
 	for i := range n {
 		r.columns[0] = append(r.columns[0], int64(i))
 		r.columns[1] = append(r.columns[1], fmt.Sprint("c", i%500))
@@ -171,8 +171,8 @@ func TestCutIsDeterministic(t *testing.T) {
 }
 
 func TestCutOfDifferentColumns(t *testing.T) {
-	a := write(t, "a.parquet", rows{table.Schema{{"n", table.Int}, {"x", table.String}}, [][]any{{1, 2, 3, 4}, {"a", "b", "c", "d"}}})
-	b := write(t, "b.parquet", rows{table.Schema{{"n", table.Int}, {"y", table.Float}}, [][]any{{5, 6, 7, 8}, {1.5, 2.5, 3.5, 4.5}}})
+	a := write(t, "a.parquet", rows{table.Schema{{Name: "n", Type: table.Int}, {Name: "x", Type: table.String}}, [][]any{{1, 2, 3, 4}, {"a", "b", "c", "d"}}})
+	b := write(t, "b.parquet", rows{table.Schema{{Name: "n", Type: table.Int}, {Name: "y", Type: table.Float}}, [][]any{{5, 6, 7, 8}, {1.5, 2.5, 3.5, 4.5}}})
 	dir := t.TempDir()
 	if _, _, err := (table.Cut{Fraction: 0.5, By: table.ByHash, Group: []string{"n"}}).Apply(t.Context(), []string{a, b}, dir, filepath.Join(dir, "holdout")); err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func TestDriftAgainstSciPy(t *testing.T) {
 				values[i] = string(rune('a' + int(v.(float64))))
 			}
 		}
-		return profile(t, write(t, "a.parquet", rows{table.Schema{{"x", typ}}, [][]any{values}})).Column("x")
+		return profile(t, write(t, "a.parquet", rows{table.Schema{{Name: "x", Type: typ}}, [][]any{values}})).Column("x")
 	}
 	near := func(what string, got, want, tolerance float64) {
 		t.Helper()
@@ -96,8 +96,8 @@ func TestDriftAgainstSciPy(t *testing.T) {
 }
 
 func TestDriftOfSketches(t *testing.T) {
-	ref := profile(t, write(t, "a.parquet", rows{table.Schema{{"x", table.Float}}, [][]any{sample("uniform", 1, 200_000)}})).Column("x")
-	cur := profile(t, write(t, "b.parquet", rows{table.Schema{{"x", table.Float}}, [][]any{sample("shifted", 2, 200_000)}})).Column("x")
+	ref := profile(t, write(t, "a.parquet", rows{table.Schema{{Name: "x", Type: table.Float}}, [][]any{sample("uniform", 1, 200_000)}})).Column("x")
+	cur := profile(t, write(t, "b.parquet", rows{table.Schema{{Name: "x", Type: table.Float}}, [][]any{sample("shifted", 2, 200_000)}})).Column("x")
 	if ref.Exact || cur.Exact {
 		t.Fatal("expected sketches")
 	}

@@ -202,9 +202,9 @@ func TestMergeOfSketches(t *testing.T) {
 }
 
 func TestMergeOfDifferentColumns(t *testing.T) {
-	a := profile(t, write(t, "a.parquet", rows{table.Schema{{"a", table.Int}}, [][]any{{1, 2}}}))
-	b := profile(t, write(t, "b.parquet", rows{table.Schema{{"a", table.Int}, {"b", table.String}}, [][]any{{1}, {"x"}}}))
-	c := profile(t, write(t, "c.parquet", rows{table.Schema{{"a", table.String}}, [][]any{{"1"}}}))
+	a := profile(t, write(t, "a.parquet", rows{table.Schema{{Name: "a", Type: table.Int}}, [][]any{{1, 2}}}))
+	b := profile(t, write(t, "b.parquet", rows{table.Schema{{Name: "a", Type: table.Int}, {Name: "b", Type: table.String}}, [][]any{{1}, {"x"}}}))
+	c := profile(t, write(t, "c.parquet", rows{table.Schema{{Name: "a", Type: table.String}}, [][]any{{"1"}}}))
 	m, err := table.Merge(a, b)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestMergeOfDifferentColumns(t *testing.T) {
 }
 
 func TestManyStrings(t *testing.T) {
-	r := rows{schema: table.Schema{{"id", table.String}}, columns: make([][]any, 1)}
+	r := rows{schema: table.Schema{{Name: "id", Type: table.String}}, columns: make([][]any, 1)}
 	for i := range 250_000 {
 		id := fmt.Sprintf("id-%d", i)
 		if i%10 == 0 {

@@ -5,12 +5,14 @@ package functiontest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace.dev/config"
@@ -27,7 +29,7 @@ type Bench struct {
 	Log       *eventlog.Log
 	States    *state.Store
 	Artifacts *artifact.Store
-	// Server is the NATS server, to be stopped by a test that wants to.
+	// Server is the embedded NATS server, nil over an external one.
 	Server *embedded.Server
 	Logger *slog.Logger
 	dir    string
@@ -40,13 +42,21 @@ var Retry = function.Retry{Attempts: 3, First: 10 * time.Millisecond, Max: 50 * 
 func New(t testing.TB) *Bench {
 	t.Helper()
 	dir := t.TempDir()
-	ctx := Context(t)
+	s, err := embedded.Start(Context(t), embedded.Options{Dir: filepath.Join(dir, "log")})
+	must(t, err)
+	t.Cleanup(s.Close)
+	b := NewOver(t, s.Conn(), 1)
+	b.Server = s
+	return b
+}
+
+// NewOver makes a bench over a NATS connection, with a log of that many replicas.
+func NewOver(t testing.TB, nc *nats.Conn, replicas int) *Bench {
+	t.Helper()
+	ctx, dir := Context(t), t.TempDir()
 	b := &Bench{dir: dir, Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: level()}))}
 	var err error
-	b.Server, err = embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "log"), Logger: b.Logger})
-	must(t, err)
-	t.Cleanup(b.Server.Close)
-	b.Log, err = eventlog.Open(ctx, b.Server.Conn(), eventlog.Options{Logger: b.Logger})
+	b.Log, err = eventlog.Open(ctx, nc, eventlog.Options{Logger: b.Logger, Replicas: replicas})
 	must(t, err)
 	b.States, err = state.NewStore(ctx, b.Log, b.Logger)
 	must(t, err)
@@ -123,9 +133,7 @@ func (b *Bench) Announce(t testing.TB, pipeline, name string, data ...events.Dat
 		for _, noun := range eventlog.GuardedNouns {
 			c.Guards = append(c.Guards, v.Guard(noun))
 		}
-		last, err := b.Log.Last(ctx)
-		must(t, err)
-		c.Cause = events.Cause("test", time.Now().String(), string(rune(last)))
+		c.Cause = events.Cause("test", rand.Text())
 		done, err := b.Log.Append(ctx, c)
 		must(t, err)
 		out = append(out, done.Events...)

@@ -106,7 +106,7 @@ var typeNames = map[table.Type]string{
 }
 
 // tempNames are the files that a sandbox sees; nobody needs their names.
-var tempNames = regexp.MustCompile(`"?'?` + regexp.QuoteMeta(os.TempDir()) + `/millrace-table-[^/]*/([A-Za-z0-9.-]+)"?'?`)
+var tempNames = regexp.MustCompile(`["']?[^"'\s]*/millrace-table-[^/\s]*/([A-Za-z0-9.-]+)["']?`)
 
 // firstLine returns what an error of DuckDB says first, without its kind and
 // without names of temporary files.
