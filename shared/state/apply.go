@@ -280,7 +280,7 @@ func last[T any](s []T, n int, x T) []T {
 
 // Digest names the fold's shape: a cached state of another shape is not read.
 // Raise it with every change of the types or of what Apply does.
-const Digest = "2026-11-3"
+const Digest = "2026-11-4"
 
 // Encode writes the state as canonical JSON: equal states give equal bytes.
 func (p *Pipeline) Encode() ([]byte, error) { return json.Marshal(p) }

@@ -96,8 +96,8 @@ type Dataset struct {
 	Event string `json:"event,omitempty"`
 	// Partitions are the valid partitions in order.
 	Partitions []*Partition `json:"partitions,omitempty"`
-	// NewRows and NewPartitions arrived since the last run started; Added is
-	// when the last of them did.
+	// NewRows and NewPartitions arrived since a run on the newest snapshot
+	// started; Added is when the last of them did.
 	NewRows       int64     `json:"newRows,omitempty"`
 	NewPartitions int       `json:"newPartitions,omitempty"`
 	Added         time.Time `json:"added,omitzero"`

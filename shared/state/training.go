@@ -11,9 +11,19 @@ func (p *Pipeline) runStarted(h events.Header, d events.TrainingStarted) bool {
 		return false
 	}
 	p.Runs = append(slices.Clip(p.Runs), &Run{TrainingStarted: d, Status: RunStarted, Started: h.Time, Event: h.ID})
-	p.Wish = nil
-	p.Dataset.NewRows, p.Dataset.NewPartitions = 0, 0
+	if p.Wish != nil && p.Wish.settledBy(d) {
+		p.Wish = nil
+	}
+	if d.Snapshot == p.Dataset.Snapshot {
+		p.Dataset.NewRows, p.Dataset.NewPartitions = 0, 0
+	}
 	return true
+}
+
+// settledBy tells whether a run was started for the wish: it names what led to
+// it. A person's run on old data leaves drift waiting for new.
+func (w *Wish) settledBy(d events.TrainingStarted) bool {
+	return !slices.ContainsFunc(w.Because, func(id string) bool { return !slices.Contains(d.Causes, id) })
 }
 
 // changeRun applies change to a copy of the run.
