@@ -1,0 +1,121 @@
+package driftcheck
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+	"millrace.dev/shared/function"
+	"millrace.dev/shared/state"
+)
+
+// Name of the function.
+const Name = "drift-check"
+
+// Config is what an installation sets.
+type Config struct {
+	// Timeout of one check.
+	Timeout time.Duration `env:"MILLRACE_DRIFT_CHECK_TIMEOUT" envDefault:"5m"`
+}
+
+// Validate reports every mistake at once.
+func (c Config) Validate() error {
+	if c.Timeout <= 0 {
+		return fmt.Errorf("MILLRACE_DRIFT_CHECK_TIMEOUT is %s; it must be more than 0", c.Timeout)
+	}
+	return nil
+}
+
+// F is the function. It is safe for concurrent use.
+type F struct {
+	function.Deps
+	cfg Config
+}
+
+// New makes the function.
+func New(cfg Config, deps function.Deps) (*F, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &F{Deps: deps, cfg: cfg}, nil
+}
+
+// Register registers what the function hears.
+func (f *F) Register(m *function.Mux) {
+	guard, timeout := function.Guard("drift"), function.Timeout(f.cfg.Timeout)
+	function.Handle(m, f.predicted, guard, timeout)
+	function.Handle(m, f.ticked, guard, timeout)
+	function.Handle(m, f.labelled, guard, timeout)
+}
+
+func (f *F) predicted(ctx context.Context, e events.Event[events.PredictionsLogged], p *state.Pipeline) ([]events.Data, error) {
+	if p.Config == nil || p.Route.Champion == 0 {
+		return function.Nothing("nothing to compare with: %s has no champion", p.Name)
+	}
+	if have, want := p.Predictions.UncheckedRows, max(minValues, p.Config.Spec.Monitor.Every.Rows); have < want {
+		return function.Nothing("%s of %s since the last check", grouped(have), count(want, "row"))
+	}
+	return f.check(ctx, e.Time, p)
+}
+
+func (f *F) ticked(ctx context.Context, e events.Event[events.ScheduleTicked], p *state.Pipeline) ([]events.Data, error) {
+	switch {
+	case e.Data.Action != Name:
+		return function.Nothing("a tick to %s is for others", e.Data.Action)
+	case p.Config == nil || p.Route.Champion == 0:
+		return function.Nothing("nothing to compare with: %s has no champion", p.Name)
+	case p.Predictions.UncheckedRows < minValues:
+		return function.Nothing("%s predicted since the last check; it takes %d", count(p.Predictions.UncheckedRows, "row"), minValues)
+	}
+	return f.check(ctx, e.Time, p)
+}
+
+// check compares the batches that no check has seen with the champion's
+// training.
+func (f *F) check(ctx context.Context, now time.Time, p *state.Pipeline) ([]events.Data, error) {
+	ref, err := f.reference(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("check %s for drift: %w", p.Name, err)
+	}
+	if ref.features == nil {
+		return function.Nothing("nothing to compare with: champion v%d came of no run, and %s has no dataset", ref.version, p.Name)
+	}
+	served, err := f.served(ctx, p, ref)
+	if err != nil {
+		return nil, fmt.Errorf("check %s for drift: %w", p.Name, err)
+	}
+	if served.rows == 0 {
+		return function.Nothing("none of the %d batches since the last check is in the artifact store any more", len(p.Predictions.Unchecked))
+	}
+	c, unjudged := compare(p.Config, ref, served)
+	return decide(p, now, c, unjudged), nil
+}
+
+// decide says what follows from a check.
+func decide(p *state.Pipeline, now time.Time, c events.DriftCheck, unjudged int) []events.Data {
+	moved := drifted(c)
+	monitor := p.Config.Spec.Monitor
+	tests := count(len(c.Columns), "feature")
+	if c.Prediction != nil {
+		tests += " and the prediction"
+	}
+	if unjudged > 0 {
+		tests += fmt.Sprintf(" (%d could not be judged)", unjudged)
+	}
+	over := "over " + count(c.Rows, "row")
+	if len(moved) == 0 {
+		c.Reason = fmt.Sprintf("no drift in %s %s", tests, over)
+		if most := mostMoved(c); most != nil {
+			c.Reason += ": the most is " + most.Reason
+		}
+		return []events.Data{events.DriftChecked{DriftCheck: c}}
+	}
+	c.Reason = fmt.Sprintf("%s drifted %s: %s", names(moved), over, moved[0].Reason)
+	if since := now.Sub(p.Drift.Detected); !p.Drift.Detected.IsZero() && since < monitor.Cooldown.Std() {
+		c.Reason += fmt.Sprintf("; it was told %s ago and is not told again within %s", config.Duration(since.Round(time.Second)), monitor.Cooldown)
+		return []events.Data{events.DriftChecked{DriftCheck: c}}
+	}
+	return []events.Data{events.DriftDetected{DriftCheck: c, Action: monitor.OnDrift}}
+}
