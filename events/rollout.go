@@ -75,7 +75,7 @@ type RolloutStarted struct {
 	Previous int       `json:"previous,omitempty"`
 	Strategy string    `json:"strategy"`
 	Steps    []float64 `json:"steps,omitempty"`
-	Weights  []Weight  `json:"weights"`
+	Weights  []Weight  `json:"weights,omitempty"`
 	Waits    bool      `json:"waits,omitempty"`
 	Reason   string    `json:"reason"`
 }
@@ -120,7 +120,7 @@ func (d RolloutAdvanced) Validate() error {
 // rolled back after its rollout had completed.
 type RolloutAborted struct {
 	Version  int      `json:"version"`
-	Weights  []Weight `json:"weights"`
+	Weights  []Weight `json:"weights,omitempty"`
 	Evidence Evidence `json:"evidence,omitzero"`
 	// Guardrail is the rule that was broken, if one was.
 	Guardrail string `json:"guardrail,omitempty"`
