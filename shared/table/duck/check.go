@@ -63,9 +63,9 @@ func (s *sandbox) checkAll(ctx context.Context, path string, rules []table.SQLRu
 	if err != nil {
 		return nil, fmt.Errorf("count the rows: %w", err)
 	}
-	_, found, err := s.count(ctx, counts)
-	if err != nil && !aboutInput(err) {
-		return nil, fmt.Errorf("check the rows: %w", err)
+	_, found, failed := s.count(ctx, counts)
+	if failed != nil && !aboutInput(failed) {
+		return nil, fmt.Errorf("check the rows: %w", failed)
 	}
 	for _, r := range rules {
 		if unusable[r.Name] != nil {
@@ -73,7 +73,7 @@ func (s *sandbox) checkAll(ctx context.Context, path string, rules []table.SQLRu
 			continue
 		}
 		var n int64
-		if err == nil {
+		if failed == nil {
 			n, found = found[0], found[1:]
 		} else {
 			// One of them fails on some row: find out which.

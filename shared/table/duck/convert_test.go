@@ -242,7 +242,7 @@ func TestBadInput(t *testing.T) {
 		"tiny parquet":             {path: file(t, "a.parquet", "PAR1PAR1"), want: "a.parquet: it is too short to be a Parquet file; upload it again"},
 		"damaged parquet":          {path: file(t, "a.parquet", damaged), want: "a.parquet: the Parquet file is damaged ("},
 		"damaged footer":           {path: file(t, "a.parquet", "PAR1"+strings.Repeat("\x00", 100)+"\xff\xff\x00\x00PAR1"), want: "a.parquet: the Parquet file is damaged ("},
-		"not gzip":                 {path: file(t, "a.csv.gz", "a,b\n1,2\n"), want: "a.csv.gz: it is not gzip, as its name says (gzip: invalid header); compress it again, or name it without .gz"},
+		"not gzip":                 {path: file(t, "a.csv.gz", "a,b\n"+strings.Repeat("1,2\n", 10)), want: "a.csv.gz: it is not gzip, as its name says (gzip: invalid header); compress it again, or name it without .gz"},
 		"truncated gzip":           {path: file(t, "a.csv.gz", truncatedGzip), want: "a.csv.gz: the gzip file is cut off after "},
 		"gzip bomb":                {path: gzipped(t, "a.csv.gz", "a,b\n", strings.Repeat("1,2\n", 1<<18), 3000), lim: duck.Limits{Bytes: 4 << 20}, want: "a.csv.gz: uncompressed it has more than the 4 MiB that are allowed; split it"},
 		"gzipped line of 1 GiB":    {path: gzipped(t, "a.csv.gz", "a,b\n", strings.Repeat("a", 1<<20), 1024), want: "a.csv.gz: line 2 is longer than the 1 MiB that are allowed; check that lines end as they should"},

@@ -53,10 +53,12 @@ func (c *conversion) asWritten(found []described) string {
 	changed := false
 	for _, d := range found {
 		i := c.prep.Columns.Index(d.name)
-		if i >= 0 && c.prep.Columns[i].Type == table.String && kindOf(d.typ) != unknown {
+		isText := i >= 0 && c.prep.Columns[i].Type == table.String && kindOf(d.typ) != unknown
+		switch {
+		case isText, d.typ == "JSON": // JSON: values of several types
 			changed = changed || d.typ != "VARCHAR"
 			d.typ = "VARCHAR"
-		} else if c.in.format == formatCSV {
+		case c.in.format == formatCSV:
 			continue
 		}
 		types = append(types, quote(d.name)+": "+quote(d.typ))

@@ -56,19 +56,19 @@ func (p *PrepareInput) run(ctx context.Context, s *sandbox, dataset []string, ta
 	if len(dataset) > 0 {
 		from = fmt.Sprintf("SELECT * FROM read_parquet([%s], union_by_name = true, hive_partitioning = false)", quoteAll(dataset))
 	}
-	if err := s.exec(ctx, "CREATE TEMP VIEW dataset AS "+from); err != nil {
+	if err := s.exec(ctx, "CREATE OR REPLACE TEMP VIEW dataset AS "+from); err != nil {
 		return fmt.Errorf("open the dataset for prepare: %w", err)
 	}
 	for _, name := range names {
 		reader, err := tableReader(tables[name])
 		if err == nil {
-			err = s.exec(ctx, fmt.Sprintf("CREATE TEMP VIEW %s AS SELECT * FROM %s", ident(name), reader))
+			err = s.exec(ctx, fmt.Sprintf("CREATE OR REPLACE TEMP VIEW %s AS SELECT * FROM %s", ident(name), reader))
 		}
 		if err != nil {
 			return &table.Unreadable{Name: "prepare", Reason: fmt.Sprintf("table %q can't be read: %s", name, firstLine(err)), Try: "correct the file beside the pipeline file"}
 		}
 	}
-	if err := s.exec(ctx, "CREATE TEMP VIEW prepared AS "+st.text); err != nil {
+	if err := s.exec(ctx, "CREATE OR REPLACE TEMP VIEW prepared AS "+st.text); err != nil {
 		return p.explain(err)
 	}
 	return nil
