@@ -1,0 +1,15 @@
+// Command gateway runs the function gateway on its own.
+package main
+
+import (
+	"os"
+
+	_ "millrace.dev/shared/artifact/azure" // artifact stores azblob://
+	_ "millrace.dev/shared/artifact/gcs"   // artifact stores gs://
+	_ "millrace.dev/shared/artifact/s3"    // artifact stores s3://
+
+	"millrace.dev/functions/gateway"
+	"millrace.dev/shared/function"
+)
+
+func main() { os.Exit(function.Main(gateway.Name, gateway.New)) }

@@ -1,0 +1,320 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"millrace.dev/events"
+	"millrace.dev/shared/artifact"
+	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/state"
+)
+
+// take puts into the log what came in, when all of it is good; else nothing.
+// An error that is poison says what is wrong with it.
+func (f *F) take(ctx context.Context, as []arrival) (outcome, error) {
+	var errs []error
+	status := 0
+	plans := make([]plan, len(as))
+	for i, a := range as {
+		p, err := f.plan(ctx, a)
+		if err != nil && !poison(err) {
+			return "", err
+		}
+		if err != nil {
+			if len(as) > 1 {
+				err = fmt.Errorf("event %d: %w", i+1, err)
+			}
+			errs = append(errs, err)
+			status = problemOf(err).status
+		}
+		plans[i] = p
+	}
+	if len(errs) == 1 {
+		return "", errs[0]
+	}
+	if len(errs) > 0 {
+		return "", refuse(status, "%v", errors.Join(errs...))
+	}
+	out := unwanted
+	for _, p := range plans {
+		o, err := p(ctx)
+		if err != nil {
+			return "", err
+		}
+		if out == unwanted || o == taken {
+			out = o
+		}
+	}
+	return out, nil
+}
+
+// plan is what is to be done with something that is good.
+type plan func(context.Context) (outcome, error)
+
+func ignore(context.Context) (outcome, error) { return unwanted, nil }
+
+func (f *F) plan(ctx context.Context, a arrival) (plan, error) {
+	if a.notice != nil {
+		return f.planNotices([]notice{*a.notice}), nil
+	}
+	e := *a.event
+	if e.Attributes["via"] == "log" {
+		return ignore, nil // It came from the log.
+	}
+	if len(e.Data) > events.MaxDataBytes {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the data of %s has %d bytes; an event carries at most %d", e.Type, len(e.Data), events.MaxDataBytes).
+			try("put the bytes where they can be referred to, or PUT them to /uploads")
+	}
+	if err := checkHeader(&e.Header); err != nil {
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	}
+	switch {
+	case strings.HasPrefix(e.Type, gcsPrefix):
+		ns, err := parseGCSEvent(e)
+		return f.planNotices(ns), err
+	case e.Type == blobCreated || e.Type == blobDeleted:
+		ns, err := parseBlob(e.Type, e.Subject, e.ID, e.Data)
+		return f.planNotices(ns), err
+	case e.Type == pingType:
+		return f.planPing(ctx, e)
+	case strings.HasPrefix(e.Type, events.TypePrefix):
+		return f.planOwn(ctx, e)
+	}
+	return f.planForeign(ctx, e)
+}
+
+func (f *F) planNotices(ns []notice) plan {
+	return func(ctx context.Context) (outcome, error) {
+		out := unwanted
+		for _, n := range ns {
+			o, err := f.told(ctx, n)
+			if err != nil {
+				return "", err
+			}
+			if out == unwanted || o == taken {
+				out = o
+			}
+		}
+		return out, nil
+	}
+}
+
+const (
+	maxAttributes     = 64
+	maxAttributeBytes = 32 << 10
+)
+
+// steering are the attributes by which Millrace and its brokers steer
+// deliveries and tell time: from outside they would be lies.
+var steering = []string{
+	"via", "recordedtime", "knativebrokerttl",
+	events.AttributeTarget, events.AttributeRetryOf, events.AttributeOriginal,
+}
+
+// checkHeader takes the steering attributes off, and bounds the others.
+func checkHeader(h *events.Header) error {
+	total := len(h.Subject)
+	for _, name := range steering {
+		delete(h.Attributes, name)
+	}
+	for k, v := range h.Extensions() {
+		total += len(k) + len(v)
+	}
+	var errs []error
+	if n := len(h.Attributes); n > maxAttributes {
+		errs = append(errs, fmt.Errorf("the event has %d extension attributes; at most %d are taken", n, maxAttributes))
+	}
+	if total > maxAttributeBytes {
+		errs = append(errs, fmt.Errorf("the event's attributes have %d bytes; at most %d are taken", total, maxAttributeBytes))
+	}
+	if strings.HasPrefix(h.Source, events.Source("")) && !strings.HasPrefix(h.Type, events.TypePrefix) {
+		errs = append(errs, fmt.Errorf("source %q is Millrace's own", h.Source))
+	}
+	return errors.Join(errs...)
+}
+
+// planForeign takes an event that is not Millrace's as it is.
+func (f *F) planForeign(ctx context.Context, e events.Envelope) (plan, error) {
+	if e.Pipeline != "" && e.Pipeline != events.NoPipeline {
+		if _, err := f.pipeline(ctx, e.Pipeline); err != nil {
+			return nil, err
+		}
+	}
+	return f.asItIs(e), nil
+}
+
+func (f *F) asItIs(e events.Envelope) plan {
+	return func(ctx context.Context) (outcome, error) { return outcomeOf(f.Log.AppendForeign(ctx, e)) }
+}
+
+func outcomeOf(done eventlog.Appended, err error) (outcome, error) {
+	if done.Duplicate {
+		return duplicate, err
+	}
+	return taken, err
+}
+
+// planOwn takes an event of one of Millrace's types.
+func (f *F) planOwn(ctx context.Context, e events.Envelope) (plan, error) {
+	t, ok := events.Lookup(e.Type)
+	if !ok || !t.Foreign {
+		return nil, notTaken(e.Type, ok)
+	}
+	data, err := events.DecodeData(e)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	}
+	if tick, ok := data.(events.ScheduleTicked); ok {
+		return f.planTick(ctx, e, tick)
+	}
+	var mistakes []error
+	if err := data.Validate(); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("data of %s: %w", e.Type, err))
+	}
+	if e.Pipeline == "" {
+		e.Pipeline = pipelineIn(e.Data)
+	}
+	switch d := data.(type) {
+	case events.ObjectUploaded:
+		if !d.Content.IsZero() {
+			mistakes = append(mistakes, errors.New("content is the gateway's to say; PUT the bytes to /uploads"))
+		}
+		return f.planObject(e, d.Object, false, mistakes)
+	case events.ObjectRemoved:
+		return f.planObject(e, d.Object, true, mistakes)
+	}
+	if e.Pipeline == "" || e.Pipeline == events.NoPipeline {
+		mistakes = append(mistakes, errors.New("attribute pipeline is missing: it says which pipeline the event belongs to"))
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	}
+	p, err := f.pipeline(ctx, e.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	if own, ok := data.(events.Originated); ok {
+		return f.planOriginated(p, e, own)
+	}
+	if d, ok := data.(events.ModelRegistered); ok {
+		if err := f.checkFiles(ctx, d.Model); err != nil {
+			return nil, err
+		}
+	}
+	return f.asItIs(e), nil
+}
+
+func notTaken(name string, known bool) error {
+	var taken []string
+	for _, t := range events.Catalogue() {
+		if t.Foreign {
+			taken = append(taken, t.Name)
+		}
+	}
+	if known {
+		return refuse(http.StatusBadRequest, "%s is announced by Millrace itself and not taken from outside", name).try("taken are: %s", list(taken))
+	}
+	p := refuse(http.StatusBadRequest, "there is no event type %.120q", name)
+	if near := nearest(name, taken); near != "" && near != name {
+		return p.try("did you mean %s?", near)
+	}
+	return p.try("taken are: %s", list(taken))
+}
+
+// pipelineIn reads the pipeline from the data of a sender that cannot set
+// attributes.
+func pipelineIn(data json.RawMessage) string {
+	var d struct {
+		Pipeline string `json:"pipeline"`
+	}
+	if json.Unmarshal(data, &d) != nil {
+		return ""
+	}
+	return d.Pipeline
+}
+
+// planObject treats an object event from outside as the notification it is.
+func (f *F) planObject(e events.Envelope, o events.Object, removed bool, mistakes []error) (plan, error) {
+	n := notice{Object: o, removed: removed, by: "event", name: e.Type, id: e.Source + "\n" + e.ID}
+	if err := n.check(); err != nil {
+		mistakes = append(mistakes, err)
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	}
+	return f.planNotices([]notice{n}), nil
+}
+
+// planOriginated takes what a run's runner tells of the run. It stands in the
+// log under the run's own cause, so that the first end of a run wins, whoever
+// tells it. A run that is not there yet must not end: its end would be taken.
+func (f *F) planOriginated(p *state.Pipeline, e events.Envelope, data events.Originated) (plan, error) {
+	var id string
+	switch d := data.(type) {
+	case events.TrainingProgressed:
+		id = d.Run
+	case events.TrainingCompleted:
+		id = d.Run
+	case events.TrainingFailed:
+		id = d.Run
+	default:
+		return nil, notTaken(e.Type, true)
+	}
+	run := p.Run(id)
+	if run == nil {
+		return nil, refuse(http.StatusNotFound, "the pipeline %s has no run %q", p.Name, id)
+	}
+	return func(ctx context.Context) (outcome, error) {
+		parent, err := f.startOf(ctx, p.Name, run)
+		if err != nil {
+			return "", err
+		}
+		return outcomeOf(f.Log.Append(ctx, eventlog.Commit{Pipeline: p.Name, Function: Name, Parent: parent, Data: []events.Data{data}}))
+	}, nil
+}
+
+// startOf is the header of the event that started the run.
+func (f *F) startOf(ctx context.Context, pipeline string, run *state.Run) (events.Header, error) {
+	function, cause := run.Origin()
+	found, err := f.Log.Record(ctx, pipeline, function, cause)
+	if err != nil || len(found) == 0 {
+		return events.Header{ID: run.Event}, err
+	}
+	return found[0].Header, nil
+}
+
+// checkFiles sees that a model's files are where evaluate will look for them.
+func (f *F) checkFiles(ctx context.Context, m events.Model) error {
+	for _, file := range m.Files {
+		r, err := f.Artifacts.Open(ctx, file.Ref)
+		if errors.Is(err, artifact.ErrNotFound) {
+			return refuse(http.StatusUnprocessableEntity, "the model's file %q (%s) is not in the artifact store", file.Name, file.Short()).
+				try("PUT the file to /api/pipelines/<pipeline>/models/<name>, which registers it too")
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pipeline is the state of a configured pipeline.
+func (f *F) pipeline(ctx context.Context, name string) (*state.Pipeline, error) {
+	known, err := f.Log.Pipelines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(known, name) {
+		return nil, noPipeline(name, known)
+	}
+	return f.States.Load(ctx, name)
+}
