@@ -13,3 +13,5 @@
 //
 // The package imports the standard library alone, so that anyone can use it.
 package events
+
+//go:generate go run ./internal/gen
