@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"millrace.dev/events"
 	"millrace.dev/functions/train-launcher/runner"
 	"millrace.dev/functions/train-launcher/signature"
+	"millrace.dev/shared/state"
 )
 
 // modelFile is what a trainer has to leave.
@@ -57,7 +59,8 @@ func (f *F) collect(ctx context.Context, t *task, end runner.Result, said map[st
 		return err
 	}
 	f.deps.Logger.InfoContext(ctx, "a run has ended", "pipeline", t.pipeline, "run", t.run.Run, "seconds", end.Seconds)
-	return f.clear(t)
+	f.clear(ctx, t)
+	return nil
 }
 
 // fail announces that a run has ended without a model.
@@ -70,13 +73,48 @@ func (f *F) fail(ctx context.Context, t *task, end runner.Result, log events.Ref
 		return err
 	}
 	f.deps.Logger.WarnContext(ctx, "a run has failed", "pipeline", t.pipeline, "run", t.run.Run, "reason", end.Reason)
-	return f.clear(t)
+	f.clear(ctx, t)
+	return nil
 }
 
 // clear removes what is of no use after a run's end: all that is kept is in
-// the artifact store by then.
-func (f *F) clear(t *task) error {
-	return errors.Join(os.RemoveAll(string(t.folder)), os.RemoveAll(f.cutFile(t.run.Key)))
+// the artifact store by then. What can't be removed costs space and no more.
+func (f *F) clear(ctx context.Context, t *task) {
+	if err := errors.Join(os.RemoveAll(string(t.folder)), os.RemoveAll(f.cutFile(t.run.Key))); err != nil {
+		f.deps.Logger.WarnContext(ctx, "what a run left can't be removed", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
+	}
+}
+
+// oldCut is when a cut is of no use to any decision that is still being made.
+const oldCut = 24 * time.Hour
+
+// tidy removes what processes left that were killed before they could: folders
+// of runs that have ended, or that the log does not know, and old cuts.
+func (f *F) tidy(ctx context.Context) {
+	folders, err := filepath.Glob(filepath.Join(f.runs, "*", "*"))
+	for _, folder := range folders {
+		pipeline, run := filepath.Base(filepath.Dir(folder)), filepath.Base(folder)
+		p, loadErr := f.deps.States.Load(ctx, pipeline)
+		if loadErr != nil {
+			err = errors.Join(err, loadErr)
+			continue
+		}
+		if r := p.Run(run); r != nil && r.Status == state.RunStarted {
+			continue
+		}
+		if pid, runnerErr := runner.Folder(folder).Runner(); pid == 0 {
+			err = errors.Join(err, runnerErr, os.RemoveAll(folder))
+		}
+	}
+	cuts, globErr := filepath.Glob(f.cutFile("*"))
+	for _, cut := range cuts {
+		if info, statErr := os.Stat(cut); statErr == nil && time.Since(info.ModTime()) > oldCut {
+			err = errors.Join(err, os.Remove(cut))
+		}
+	}
+	if err = errors.Join(err, globErr); err != nil && ctx.Err() == nil {
+		f.deps.Logger.WarnContext(ctx, "what ended runs left can't be removed", "error", err)
+	}
 }
 
 // left lists the files in an output folder, in order: regular ones alone,

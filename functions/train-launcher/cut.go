@@ -59,7 +59,7 @@ func (f *F) cut(ctx context.Context, key string, c *config.Pipeline, in []source
 		return parts{}, err
 	}
 	defer os.RemoveAll(scratch)
-	paths, err := narrow(ctx, c, in, filepath.Join(scratch, "window"))
+	paths, err := f.narrow(ctx, c, in, filepath.Join(scratch, "window"))
 	if err != nil {
 		return parts{}, err
 	}

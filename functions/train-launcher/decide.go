@@ -301,10 +301,10 @@ func onRejected(e events.Event[events.ModelRejected], p *state.Pipeline) decisio
 func resume(now time.Time, p *state.Pipeline) decision {
 	wish, run := p.Wish, underWay(p)
 	switch {
-	case !trains(p):
-		return nothing(trainsNone)
 	case wish == nil:
 		return nothing("no training waits")
+	case !trains(p):
+		return restWith(p, trainsNone)
 	case run != nil:
 		return nothing("%s waits while run %s is under way", wish.Trigger, run.Run)
 	case newest(p) == nil || trained(p):

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -59,7 +58,7 @@ func (f *F) dispatch(ctx context.Context) {
 		following[l.name()] = true
 		f.followed.Go(func() {
 			// What can't be done now is taken up by the next sweep.
-			if err := f.follow(ctx, l); err != nil && ctx.Err() == nil {
+			if err := f.follow(ctx, l); err != nil && !errors.Is(err, errEnded) && ctx.Err() == nil {
 				f.deps.Logger.ErrorContext(ctx, "a run can't be followed; trying again", "pipeline", l.pipeline, "run", l.run, "error", err)
 			}
 			select {
@@ -68,6 +67,7 @@ func (f *F) dispatch(ctx context.Context) {
 			}
 		})
 	}
+	f.tidy(ctx)
 	f.sweep(ctx, follow)
 	sweep := time.NewTicker(f.cfg.Sweep)
 	defer sweep.Stop()
@@ -115,7 +115,10 @@ type task struct {
 	folder runner.Folder
 }
 
-// task finds out what a launched run is. It gives nil for a run that has ended.
+// errEnded says that the log has a run's end already.
+var errEnded = errors.New("the run has ended")
+
+// task finds out what a launched run is.
 func (f *F) task(ctx context.Context, l launched) (*task, error) {
 	p, err := f.deps.States.Load(ctx, l.pipeline)
 	if err != nil {
@@ -123,7 +126,7 @@ func (f *F) task(ctx context.Context, l launched) (*task, error) {
 	}
 	run := p.Run(l.run)
 	if run == nil || run.Status != state.RunStarted {
-		return nil, nil
+		return nil, errEnded
 	}
 	if l.header.ID == "" {
 		e, ok, err := f.deps.Log.Find(ctx, l.pipeline, run.Event)
@@ -144,9 +147,13 @@ func (f *F) task(ctx context.Context, l launched) (*task, error) {
 		if err != nil {
 			return nil, err
 		}
+		if then.Config == nil || then.Config.Spec.Train == nil {
+			return nil, fmt.Errorf("the log does not have the configuration %s of the run", events.Short(run.Config))
+		}
 		t.config, t.dir = then.Config, then.Configured.Dir
 	}
-	return t, nil
+	t.dir, err = filepath.Abs(t.dir)
+	return t, err
 }
 
 // follow brings a run to its end: launched if nobody has, watched, collected.
@@ -154,10 +161,6 @@ func (f *F) follow(ctx context.Context, l launched) error {
 	t, err := f.task(ctx, l)
 	if err != nil {
 		return err
-	}
-	if t == nil {
-		// It has ended, and a process that was killed right then may have left its folder.
-		return os.RemoveAll(filepath.Join(f.runs, l.pipeline, l.run))
 	}
 	said := metrics{path: t.folder.Metrics()}
 	end, err := f.await(ctx, t, &said)
@@ -200,6 +203,11 @@ func (f *F) await(ctx context.Context, t *task, said *metrics) (runner.Result, e
 			if err := f.pauseBefore(ctx, t, launches); err != nil {
 				return runner.Result{}, err
 			}
+			// Another launcher may have collected the run and removed its
+			// folder; it has said so before that.
+			if _, err := f.task(ctx, launched{t.pipeline, t.run.Run, t.started}); err != nil {
+				return runner.Result{}, err
+			}
 			if ended, err = f.launch(ctx, t); err != nil {
 				return runner.Result{}, fmt.Errorf("launch run %s: %w", t.run.Run, err)
 			}
@@ -224,7 +232,7 @@ func (f *F) pauseBefore(ctx context.Context, t *task, launches int) error {
 	case maxLaunches:
 		return &unlaunchable{
 			fmt.Sprintf("the runner ended %d times and left no result: %s", launches, t.diary()),
-			"the disk may be full; what the runner said is in " + t.folder.Diary(),
+			"the disk may be full, or the working folder of the train launcher can't be written",
 		}
 	}
 	timer := time.NewTimer(f.cfg.Backoff << (launches - 1))

@@ -17,6 +17,7 @@ import (
 
 	"millrace.dev/events"
 	"millrace.dev/functions/train-launcher/runner"
+	"millrace.dev/shared/artifact"
 )
 
 // launch starts a runner for the task; ended is closed when it has ended. It
@@ -72,13 +73,13 @@ func (f *F) job(ctx context.Context, t *task) (runner.Job, error) {
 	}
 	var files []events.File
 	if err := f.readJSON(ctx, t.run.Train, &files); err != nil {
-		return runner.Job{}, fmt.Errorf("read the manifest of the train part: %w", err)
+		return runner.Job{}, lost(fmt.Errorf("read the manifest of the train part: %w", err))
 	}
 	data := make([]runner.Input, len(files))
 	for i, file := range files {
 		path, err := f.deps.Artifacts.Path(ctx, file.Ref)
 		if err != nil {
-			return runner.Job{}, fmt.Errorf("fetch the train part %s: %w", file.Name, err)
+			return runner.Job{}, lost(fmt.Errorf("fetch the train part %s: %w", file.Name, err))
 		}
 		data[i] = runner.Input{Name: file.Name, Path: path}
 	}
@@ -87,6 +88,14 @@ func (f *F) job(ctx context.Context, t *task) (runner.Job, error) {
 		Timeout: train.Timeout.Std(), Retries: train.Retries, Backoff: f.cfg.Backoff, Grace: f.cfg.Grace,
 		MaxOutput: f.cfg.MaxOutput, MaxFiles: f.cfg.MaxFiles, MaxLog: f.cfg.MaxLog,
 	}, nil
+}
+
+// lost makes bytes that are gone a run's failure: no later launch finds them.
+func lost(err error) error {
+	if errors.Is(err, artifact.ErrNotFound) {
+		return &unlaunchable{err.Error(), "put the artifact store back, or upload the data again"}
+	}
+	return err
 }
 
 // environment is all that a trainer sees of this process's environment, and

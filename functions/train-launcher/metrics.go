@@ -40,15 +40,16 @@ const (
 
 // read takes in what has come.
 func (m *metrics) read() {
+	// A trainer may put anything in the file's place: a pipe would not let go.
+	info, err := os.Lstat(m.path)
+	if err != nil || !info.Mode().IsRegular() {
+		return
+	}
 	f, err := os.Open(m.path)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return
-	}
 	if info.Size() < m.offset { // another attempt has begun
 		*m = metrics{path: m.path, told: m.told, toldAt: m.toldAt}
 	}

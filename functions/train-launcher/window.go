@@ -8,15 +8,17 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/table"
 )
 
-// source is a partition that is trained on, and its file.
+// source is a partition that is trained on.
 type source struct {
 	events.DatasetPartition
+	// path is its file, empty before it was needed.
 	path string
 	// from and to are its times, in microseconds; set for a window of time.
 	from, to int64
@@ -30,32 +32,36 @@ func (f *F) window(ctx context.Context, c *config.Pipeline, all []events.Dataset
 		all = all[max(0, len(all)-w.Partitions):]
 	}
 	in := make([]source, len(all))
-	newest := int64(math.MinInt64)
 	for i, p := range all {
-		path, err := f.deps.Artifacts.Path(ctx, p.Data)
-		if err != nil {
-			return nil, fmt.Errorf("fetch partition %s: %w", p.Data.Short(), err)
-		}
-		in[i] = source{DatasetPartition: p, path: path}
-		if w.Span == 0 {
-			continue
-		}
-		if in[i].from, in[i].to, err = times(ctx, path, c.Spec.Data.Time); err != nil {
-			return nil, fmt.Errorf("read the times of partition %s: %w", p.Data.Short(), err)
-		}
-		newest = max(newest, in[i].to)
+		in[i].DatasetPartition = p
 	}
 	if w.Span == 0 {
 		return in, nil
 	}
-	begin := newest - w.Span.Std().Microseconds()
-	var within []source
-	for _, s := range in {
-		if s.to > begin {
-			within = append(within, s)
+	newest := int64(math.MinInt64)
+	for i := range in {
+		s := &in[i]
+		if err := f.fetch(ctx, s); err != nil {
+			return nil, err
 		}
+		var err error
+		if s.from, s.to, err = times(ctx, s.path, c.Spec.Data.Time); err != nil {
+			return nil, fmt.Errorf("read the times of partition %s: %w", s.Data.Short(), err)
+		}
+		newest = max(newest, s.to)
 	}
-	return within, nil
+	return slices.DeleteFunc(in, func(s source) bool { return s.to <= newest-w.Span.Std().Microseconds() || s.to < s.from }), nil
+}
+
+// fetch makes sure that the source's file is on this machine.
+func (f *F) fetch(ctx context.Context, s *source) (err error) {
+	if s.path != "" {
+		return nil
+	}
+	if s.path, err = f.deps.Artifacts.Path(ctx, s.Data); err != nil {
+		return fmt.Errorf("fetch partition %s: %w", s.Data.Short(), err)
+	}
+	return nil
 }
 
 // times gives the first and the last time of a partition; rows without a time
@@ -76,7 +82,7 @@ func times(ctx context.Context, path, column string) (from, to int64, err error)
 
 // narrow gives the files of the sources without the rows that are older than
 // the window's span: the sources' own where none are, and else copies in dir.
-func narrow(ctx context.Context, c *config.Pipeline, in []source, dir string) ([]string, error) {
+func (f *F) narrow(ctx context.Context, c *config.Pipeline, in []source, dir string) ([]string, error) {
 	span := c.Spec.Data.Window.Span.Std().Microseconds()
 	newest := int64(math.MinInt64)
 	for _, s := range in {
@@ -84,6 +90,9 @@ func narrow(ctx context.Context, c *config.Pipeline, in []source, dir string) ([
 	}
 	paths := make([]string, len(in))
 	for i, s := range in {
+		if err := f.fetch(ctx, &s); err != nil {
+			return nil, err
+		}
 		paths[i] = s.path
 		if span == 0 || s.from > newest-span {
 			continue
