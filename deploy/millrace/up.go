@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"millrace.dev/deploy/millrace/up"
+	"millrace.dev/shared/telemetry"
+)
+
+// newUp is the command that runs everything in one process.
+func newUp() *cobra.Command {
+	o := up.Options{}
+	var level string
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Run the whole of Millrace in this process",
+		Long: `Run the whole of Millrace in this process: the event log, the artifact store,
+every function and one address for uploads, events, predictions and questions.
+
+It listens on this machine only, unless --listen says otherwise; then a token
+is required (MILLRACE_TOKEN or MILLRACE_TOKEN_FILE). Everything is kept in
+--dir, and goes on where it was when it is started again.`,
+		Example: "  millrace up --pipelines config/examples/flights",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			began := time.Now()
+			o.Logger = telemetry.Logger(cmd.ErrOrStderr(), level, false)
+			o.Started = func(address string) {
+				fmt.Fprintf(cmd.OutOrStdout(), "millrace is up at http://%s after %d ms, in %s\n", address, time.Since(began).Milliseconds(), o.Dir)
+			}
+			return up.Run(ctx, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Dir, "dir", ".millrace", "folder for everything that is kept")
+	f.StringArrayVar(&o.Pipelines, "pipelines", nil, "folder of a pipeline, or of pipelines; may be repeated")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 chooses one")
+	f.StringVar(&o.NATS, "nats", "", "URL of a NATS server with JetStream; the embedded one by default")
+	f.StringVar(&o.Artifacts, "artifacts", "", "URL of an artifact store (file://, s3://, gs://, azblob://); a folder in --dir by default")
+	f.BoolVar(&o.SyncAlways, "sync-always", false, "write the embedded log through to the disk at each event: survives power loss, is slower")
+	f.DurationVar(&o.Drain, "drain", 20*time.Second, "how long to wait at the end for what is being handled")
+	f.StringVar(&level, "log", "warn", "what to log on standard error: debug, info, warn or error")
+	return c
+}
