@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 
 	"millrace.dev/shared/artifact"
@@ -44,11 +43,4 @@ func (b *buckets) close() error {
 	}
 	b.open = nil
 	return errors.Join(errs...)
-}
-
-// bucketName is the name in a bucket's URL ("landing" of "s3://landing"), by
-// which globs name buckets; empty for the gateway's own.
-func bucketName(url string) string {
-	_, name, _ := strings.Cut(url, "://")
-	return name
 }

@@ -30,6 +30,8 @@ type Config struct {
 	Memory string `env:"MILLRACE_INGEST_MEMORY" envDefault:"512MB"`
 	// Threads of one conversion; 0 is all of them.
 	Threads int `env:"MILLRACE_INGEST_THREADS" envDefault:"0"`
+	// AtOnce is how many objects are read at a time, each with its Memory.
+	AtOnce int `env:"MILLRACE_INGEST_AT_ONCE" envDefault:"2"`
 	// Timeout of one conversion, prepare included.
 	Timeout time.Duration `env:"MILLRACE_INGEST_TIMEOUT" envDefault:"8m"`
 	// LabelsWithin is how far back labels look for their predictions, and
@@ -53,6 +55,7 @@ func (c Config) Validate() error {
 	positive("MILLRACE_INGEST_MAX_UNPACKED_BYTES", c.MaxUnpackedBytes > 0)
 	positive("MILLRACE_INGEST_MAX_ROWS", c.MaxRows > 0)
 	positive("MILLRACE_INGEST_MAX_COLUMNS", c.MaxColumns > 0)
+	positive("MILLRACE_INGEST_AT_ONCE", c.AtOnce > 0)
 	positive("MILLRACE_INGEST_TIMEOUT", c.Timeout > 0)
 	positive("MILLRACE_INGEST_LABELS_WITHIN", c.LabelsWithin > 0)
 	positive("MILLRACE_INGEST_LABELS_BATCHES", c.LabelsBatches > 0)
@@ -78,6 +81,7 @@ type F struct {
 	cfg     Config
 	bundles bundles
 	buckets buckets
+	turns   chan struct{}
 }
 
 // New makes the function.
@@ -89,6 +93,7 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 		deps: deps, cfg: cfg,
 		bundles: bundles{store: deps.Artifacts, dir: filepath.Join(deps.Dir, "bundles")},
 		buckets: buckets{options: cfg.BucketOptions},
+		turns:   make(chan struct{}, cfg.AtOnce),
 	}, nil
 }
 

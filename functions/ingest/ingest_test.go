@@ -51,7 +51,7 @@ type rig struct {
 func settings() ingest.Config {
 	return ingest.Config{
 		MaxBytes: 64 << 20, MaxUnpackedBytes: 32 << 20, MaxRows: 10_000_000, MaxColumns: 100,
-		Memory: "256MB", Timeout: time.Minute, LabelsWithin: time.Hour, LabelsBatches: 100,
+		Memory: "256MB", AtOnce: 2, Timeout: time.Minute, LabelsWithin: time.Hour, LabelsBatches: 100,
 	}
 }
 
@@ -123,7 +123,11 @@ func (r rig) rows(ref events.Ref) []string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer tab.Close()
+	defer func() {
+		if err := tab.Close(); err != nil {
+			r.t.Error(err)
+		}
+	}()
 	lines := []string{strings.Join(tab.Schema().Names(), ",")}
 	for {
 		b, err := tab.Next(1000)
@@ -335,6 +339,14 @@ func TestWhatIsNotWanted(t *testing.T) {
 	foreign := r.Announce(t, pipeline, "gateway", events.ObjectUploaded{Object: events.Object{Bucket: "s3://elsewhere", Key: "shop/a.csv"}})[0]
 	if why := r.nothing(foreign); !strings.Contains(why, "no glob") {
 		t.Errorf("reason %q", why)
+	}
+	// A bucket of the right name in another store, or a folder, is not the one
+	// that the pipeline watches.
+	for _, bucket := range []string{"gs://landing", "file://landing", "file:///landing"} {
+		e := r.Announce(t, pipeline, "gateway", events.ObjectUploaded{Object: events.Object{Bucket: bucket, Key: "shop/a.csv"}})[0]
+		if why := r.nothing(e); !strings.Contains(why, "no glob") {
+			t.Errorf("%s: reason %q", bucket, why)
+		}
 	}
 }
 

@@ -54,15 +54,11 @@ ORDER BY l.%[3]s`, columnList("p.", logged), columnList("l.", own), quoted(rowNu
 func (f *F) join(ctx context.Context, l *labelTable, found predictions, dir string) (stored, string, error) {
 	path := filepath.Join(dir, "joined.parquet")
 	in := &duck.PrepareInput{SQL: joinSQL(l, found.columns), Dataset: found.batches}
-	c, err := duck.Convert(ctx, duck.Source{Path: l.path, Name: "labels.parquet"}, in, path, f.cfg.limits())
+	t, err := f.convert(ctx, duck.Source{Path: l.path, Name: "labels.parquet"}, in, path)
 	if err != nil {
 		return stored{}, "", fmt.Errorf("join labels with predictions: %w", err)
 	}
-	ref, err := f.deps.Artifacts.PutFile(ctx, path, ".parquet", false)
-	if err != nil {
-		return stored{}, "", err
-	}
-	return stored{ref: ref, rows: c.Rows, schema: c.Schema}, path, nil
+	return t, path, nil
 }
 
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"math"
+	"slices"
 
 	"millrace.dev/shared/table"
 )
@@ -28,7 +29,7 @@ const readBatch = 8192
 // column or the label is null are counted in without.
 func readKeys(ctx context.Context, path string, key []string, label string) (_ *keySet, without int64, err error) {
 	s := &keySet{seed: maphash.MakeSeed(), left: map[uint64]struct{}{}}
-	err = s.each(ctx, path, append(key[:len(key):len(key)], label), len(key), func(hash uint64, ok bool) {
+	err = s.each(ctx, path, append(slices.Clip(key), label), len(key), func(hash uint64, ok bool) {
 		if ok {
 			s.left[hash] = struct{}{}
 		} else {
@@ -52,12 +53,12 @@ func (s *keySet) find(ctx context.Context, path string, key []string) (found int
 
 // each calls f for every row of a file with the hash of its first so many
 // columns, and whether none of the columns is null.
-func (s *keySet) each(ctx context.Context, path string, columns []string, hashed int, f func(hash uint64, ok bool)) error {
+func (s *keySet) each(ctx context.Context, path string, columns []string, hashed int, f func(hash uint64, ok bool)) (err error) {
 	r, err := table.Open(path, columns)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { err = errors.Join(err, r.Close()) }()
 	var h maphash.Hash
 	h.SetSeed(s.seed)
 	for {

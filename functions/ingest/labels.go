@@ -45,7 +45,7 @@ func (f *F) labels(ctx context.Context, e events.Event[events.ObjectUploaded], p
 		return nil, err
 	}
 	d.Joined, d.Matched, d.Unmatched = joined.ref, joined.rows, l.rows-joined.rows
-	part, note, err := f.labelledPartition(ctx, p, l, joined, duck.Source{Path: path, Name: "joined.parquet"}, dir)
+	part, note, err := f.labelledPartition(ctx, p, joined, duck.Source{Path: path, Name: "joined.parquet"}, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +60,14 @@ func (f *F) labels(ctx context.Context, e events.Event[events.ObjectUploaded], p
 }
 
 // allMatched tells whether every label of the object found its prediction when
-// it was last read.
+// it was last read; true for an object without labels.
 func allMatched(p *state.Pipeline, o events.Object) bool {
 	for _, l := range slices.Backward(p.Labels) {
 		if l.Object.Name() == o.Name() {
 			return l.Unmatched == 0
 		}
 	}
-	return false
+	return true
 }
 
 func joinNotes(notes ...string) string {
@@ -174,7 +174,7 @@ func typedByContract(p *config.Pipeline, read, fixed table.Schema) (typed table.
 
 // labelledPartition makes a partition of the joined rows when they have all
 // columns of the contract; else it says which are missing.
-func (f *F) labelledPartition(ctx context.Context, p *state.Pipeline, l *labelTable, joined stored, src duck.Source, dir string) (part stored, note string, err error) {
+func (f *F) labelledPartition(ctx context.Context, p *state.Pipeline, joined stored, src duck.Source, dir string) (part stored, note string, err error) {
 	want := contract(p.Config)
 	if !p.Config.Spec.Data.Labels.ByPrediction() {
 		return part, "labels by entity do not join the dataset", nil

@@ -52,13 +52,19 @@ func (r rig) logged(minutes int, ps ...prediction) {
 		c[8].Floats = append(c[8].Floats, p.score)
 		c[9].Floats = append(c[9].Floats, 1.5)
 	}
+	r.loggedAs(b)
+}
+
+// loggedAs announces a batch of the prediction log.
+func (r rig) loggedAs(b *table.Batch) {
+	r.t.Helper()
 	path := filepath.Join(r.t.TempDir(), "batch.parquet")
 	writeTable(r.t, path, b)
 	ref, err := r.Artifacts.PutFile(functiontest.Context(r.t), path, ".parquet", true)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.Announce(r.t, pipeline, "inference", events.PredictionsLogged{Batch: ref, Rows: int64(len(ps)), From: epoch.String(), To: epoch.String()})
+	r.Announce(r.t, pipeline, "inference", events.PredictionsLogged{Batch: ref, Rows: int64(b.Rows), From: epoch.String(), To: epoch.String()})
 }
 
 func (r rig) labelled(e events.Envelope) (events.LabelsIngested, []events.PartitionIngested) {
@@ -110,6 +116,26 @@ func TestLabelsOfPredictions(t *testing.T) {
 	if o := r.object("labels/a.csv"); o.Status != state.ObjectIngested || o.Partition != parts[0].Data.Digest {
 		t.Errorf("object %+v", o)
 	}
+}
+
+func TestLabelsOfModelsWithOtherFeatures(t *testing.T) {
+	r := newRig(t, settings())
+	r.ConfigureYAML(t, contract(""))
+	r.loggedAs(&table.Batch{
+		Schema: table.Schema{
+			{Name: "request_id", Type: table.String}, {Name: "row", Type: table.Int}, {Name: "time", Type: table.Timestamp},
+			{Name: "version", Type: table.Int}, {Name: "country", Type: table.String}, {Name: "score", Type: table.Float},
+		},
+		Rows: 1, Columns: []table.Vector{
+			{Strings: []string{"old"}}, {Ints: []int64{0}}, {Ints: []int64{epoch.UnixMicro()}}, {Ints: []int64{1}}, {Strings: []string{"Italy"}}, {Floats: []float64{0.5}},
+		},
+	})
+	r.logged(1, prediction{"new", 0, 2, "Rome", 2, 0.25})
+	labels, _ := r.labelled(r.upload("labels/a.csv", []byte("request_id,row,sold\nold,0,true\nnew,0,false\n")))
+	wantRows(t, r.rows(labels.Joined),
+		"request_id,row,time,version,route,city,price,prediction,score,latency_ms,country,sold",
+		"old,0,2026-03-01T12:00:00Z,1,-,-,-,-,0.5,-,Italy,true",
+		"new,0,2026-03-01T12:01:00Z,2,champion,Rome,2,true,0.25,1.5,-,false")
 }
 
 func TestLabelsThatLackColumnsDoNotJoinTheDataset(t *testing.T) {

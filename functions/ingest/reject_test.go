@@ -85,7 +85,7 @@ func TestRejectionShowsTheValue(t *testing.T) {
 
 func TestConfigSaysEveryMistakeAtOnce(t *testing.T) {
 	err := ingest.Config{Threads: -1, LabelsWait: -1}.Validate()
-	for _, name := range []string{"MAX_BYTES", "MAX_UNPACKED_BYTES", "MAX_ROWS", "MAX_COLUMNS", "TIMEOUT", "LABELS_WITHIN", "LABELS_BATCHES", "THREADS", "LABELS_WAIT"} {
+	for _, name := range []string{"MAX_BYTES", "MAX_UNPACKED_BYTES", "MAX_ROWS", "MAX_COLUMNS", "AT_ONCE", "TIMEOUT", "LABELS_WITHIN", "LABELS_BATCHES", "THREADS", "LABELS_WAIT"} {
 		if err == nil || !strings.Contains(err.Error(), "MILLRACE_INGEST_"+name) {
 			t.Errorf("%v does not name %s", err, name)
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/function"
@@ -25,43 +24,55 @@ func (f *F) ticked(ctx context.Context, e events.Event[events.ScheduleTicked], p
 	case e.Data.Action != "sweep":
 		return function.Nothing("the action %s is not for ingest", e.Data.Action)
 	case e.Pipeline == events.NoPipeline:
-		return f.everyPipeline(ctx, e.Data)
+		return f.everyPipeline(ctx, e)
 	case p.Config == nil:
 		return function.Nothing("pipeline %s has no configuration yet", p.Name)
 	}
-	var changes []events.Data
-	objects := 0
 	swept := bucketsOf(p.Config)
-	for _, b := range swept {
-		n, found, err := f.sweep(ctx, p, b)
-		if err != nil {
-			return nil, err
-		}
-		objects += n
-		changes = append(changes, found...)
-	}
 	if len(swept) == 0 {
 		return function.Nothing("no glob of pipeline %s names a bucket", p.Name)
 	}
-	if len(changes) == 0 {
-		return function.Nothing("nothing has changed: all %d objects are known", objects)
+	var found changes
+	for _, b := range swept {
+		if err := f.sweep(ctx, p, b, &found); err != nil {
+			return nil, err
+		}
 	}
-	if more := len(changes) - maxSwept; more > 0 {
-		f.deps.Logger.InfoContext(ctx, "sweep goes on", slog.String("pipeline", p.Name), slog.Int("announced", maxSwept), slog.Int("remaining", more))
-		changes = append(changes[:maxSwept], goOn(e.Data))
+	if len(found.data) == 0 {
+		return function.Nothing("nothing has changed: all %d objects are known", found.objects)
 	}
-	return changes, nil
+	if found.left > 0 {
+		f.deps.Logger.InfoContext(ctx, "sweep goes on", slog.String("pipeline", p.Name), slog.Int("announced", len(found.data)), slog.Int("left", found.left))
+		found.data = append(found.data, goOn(e.Data))
+	}
+	return found.data, nil
+}
+
+// changes is what a sweep found.
+type changes struct {
+	objects int // in the buckets, that the pipeline wants
+	data    []events.Data
+	left    int // changes that are not in data
+}
+
+func (c *changes) add(d events.Data) {
+	if len(c.data) < maxSwept {
+		c.data = append(c.data, d)
+	} else {
+		c.left++
+	}
 }
 
 // everyPipeline ticks each pipeline for a tick that belongs to none.
-func (f *F) everyPipeline(ctx context.Context, d events.ScheduleTicked) ([]events.Data, error) {
+func (f *F) everyPipeline(ctx context.Context, e events.Event[events.ScheduleTicked]) ([]events.Data, error) {
 	pipelines, err := f.deps.States.Configured(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range pipelines {
-		d.Pipeline = p.Name
-		if _, err := f.deps.Log.Append(ctx, eventlog.Commit{Pipeline: p.Name, Function: Name, Data: []events.Data{d}}); err != nil {
+		tick := e.Data
+		tick.Pipeline = p.Name
+		if _, err := f.deps.Log.Append(ctx, eventlog.Commit{Pipeline: p.Name, Function: Name, Parent: e.Header, Data: []events.Data{tick}}); err != nil {
 			return nil, fmt.Errorf("tick pipeline %s: %w", p.Name, err)
 		}
 	}
@@ -79,59 +90,11 @@ func goOn(d events.ScheduleTicked) events.ScheduleTicked {
 	return d
 }
 
-// watched is the part of a bucket that a pipeline's globs can match.
-type watched struct {
-	bucket   string // its URL
-	prefixes []string
-}
-
-func (w watched) covers(o *state.Object) bool {
-	return o.Bucket == w.bucket && slices.ContainsFunc(w.prefixes, func(p string) bool { return strings.HasPrefix(o.Key, p) })
-}
-
-// bucketsOf lists what the globs of a pipeline watch, by bucket.
-func bucketsOf(p *config.Pipeline) []watched {
-	var all []watched
-	for _, glob := range slices.Concat(p.Spec.Data.Uploads, p.Spec.Data.Labels.Uploads) {
-		scheme, rest, ok := strings.Cut(glob, "://")
-		if !ok {
-			continue // in the gateway's own, which announces everything itself
-		}
-		name, pattern, _ := strings.Cut(rest, "/")
-		url := scheme + "://" + name
-		i := slices.IndexFunc(all, func(w watched) bool { return w.bucket == url })
-		if i < 0 {
-			i = len(all)
-			all = append(all, watched{bucket: url})
-		}
-		all[i].prefixes = append(all[i].prefixes, literal(pattern))
-	}
-	for i := range all {
-		all[i].prefixes = outermost(all[i].prefixes)
-	}
-	return all
-}
-
-// literal is what every key that a pattern matches begins with.
-func literal(pattern string) string {
-	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
-		return pattern[:i]
-	}
-	return pattern
-}
-
-// outermost leaves out prefixes that begin with another one.
-func outermost(prefixes []string) []string {
-	slices.Sort(prefixes)
-	return slices.CompactFunc(prefixes, func(outer, inner string) bool { return strings.HasPrefix(inner, outer) })
-}
-
-// sweep compares a bucket with what is known of it. It returns the number of
-// objects in the bucket that the pipeline wants and what has changed.
-func (f *F) sweep(ctx context.Context, p *state.Pipeline, w watched) (objects int, changes []events.Data, err error) {
+// sweep compares a bucket with what is known of it.
+func (f *F) sweep(ctx context.Context, p *state.Pipeline, w watched, found *changes) error {
 	bucket, err := f.buckets.get(ctx, w.bucket)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
 	there := map[string]bool{} // the known objects that are
 	name := bucketName(w.bucket)
@@ -140,22 +103,25 @@ func (f *F) sweep(ctx context.Context, p *state.Pipeline, w watched) (objects in
 			if !p.Config.WantsUpload(name, o.Key) && !p.Config.WantsLabels(name, o.Key) {
 				return true
 			}
-			objects++
 			o.Bucket = w.bucket
+			found.objects++
 			known := p.Objects[o.Name()]
 			if known != nil {
 				there[o.Name()] = true
 			}
 			if known == nil || known.Status == state.ObjectRemoved || !sameObject(known.Object, o) {
-				changes = append(changes, events.ObjectUploaded{Object: o, By: "sweep"})
+				found.add(events.ObjectUploaded{Object: o, By: "sweep"})
 			}
 			return true
 		})
 		if err != nil {
-			return 0, nil, err
+			return err
 		}
 	}
-	return objects, append(changes, gone(p, w, there)...), nil
+	for _, o := range gone(p, w, there) {
+		found.add(events.ObjectRemoved{Object: events.Object{Bucket: o.Bucket, Key: o.Key}, By: "sweep"})
+	}
+	return nil
 }
 
 // sameObject compares what a listing says with what was said before. Where one
@@ -170,18 +136,15 @@ func sameObject(known, listed events.Object) bool {
 
 func etag(o events.Object) string { return strings.ToLower(strings.Trim(o.ETag, `"`)) }
 
-// gone lists the objects that a bucket had and has no longer.
-func gone(p *state.Pipeline, w watched, there map[string]bool) []events.Data {
+// gone lists the objects that a bucket had and has no longer, in the order in
+// which they came.
+func gone(p *state.Pipeline, w watched, there map[string]bool) []*state.Object {
 	var left []*state.Object
 	for name, o := range p.Objects {
-		if w.covers(o) && o.Status != state.ObjectRemoved && !there[name] {
+		if w.covers(o.Object) && o.Status != state.ObjectRemoved && !there[name] {
 			left = append(left, o)
 		}
 	}
 	slices.SortFunc(left, func(a, b *state.Object) int { return cmp.Compare(a.Order, b.Order) })
-	data := make([]events.Data, len(left))
-	for i, o := range left {
-		data[i] = events.ObjectRemoved{Object: events.Object{Bucket: o.Bucket, Key: o.Key}, By: "sweep"}
-	}
-	return data
+	return left
 }

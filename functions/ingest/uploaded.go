@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/function"
@@ -23,14 +24,18 @@ func (f *F) uploaded(ctx context.Context, e events.Event[events.ObjectUploaded],
 	if p.Config == nil {
 		return nil, function.Reject(fmt.Errorf("pipeline %s has no configuration yet; load its file, then send the event again", p.Name))
 	}
-	labels := p.Config.WantsLabels(bucketName(object.Bucket), object.Key)
-	// What came through the gateway's door was addressed to this pipeline.
-	if !labels && object.Bucket != "" && !p.Config.WantsUpload(bucketName(object.Bucket), object.Key) {
-		return function.Nothing("no glob of data.uploads matches %s any more", object.Name())
+	labels := wantsLabels(p.Config, object.Object)
+	if !labels && !wantsUpload(p.Config, object.Object) {
+		return function.Nothing("no glob of the pipeline matches %s", object.Name())
 	}
 	if reason := again(p, object, e.Data.Content.Digest); reason != "" {
 		return function.Nothing("%s", reason)
 	}
+	free, err := f.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
 	dir, err := f.deps.Artifacts.TempDir("ingest-*")
 	if err != nil {
 		return nil, err
@@ -58,10 +63,31 @@ func (f *F) uploaded(ctx context.Context, e events.Event[events.ObjectUploaded],
 	return data, nil
 }
 
+// patience is how long a handling waits for its turn before it comes again later.
+const patience = 30 * time.Second
+
+// turn waits until one more object may be read. The caller calls free when it
+// has been.
+func (f *F) turn(ctx context.Context) (free func(), err error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case f.turns <- struct{}{}:
+		return func() { <-f.turns }, nil
+	case <-timer.C:
+		return nil, function.Later(patience/2, fmt.Errorf("%d objects are being read already", cap(f.turns)))
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // again says why bytes need not be read again, empty if they need.
 func again(p *state.Pipeline, o *state.Object, content string) string {
 	if content == "" || content != o.Content || o.Config != p.Configured.Digest {
 		return ""
+	}
+	if !allMatched(p, o.Object) {
+		return "" // the predictions of its labels may have been logged since
 	}
 	const same = "the same bytes as before, under the same configuration: "
 	switch o.Before {
@@ -72,9 +98,7 @@ func again(p *state.Pipeline, o *state.Object, content string) string {
 	case state.ObjectRejected:
 		return same + "they were rejected: " + o.Reason
 	case state.ObjectLabels:
-		if allMatched(p, o.Object) {
-			return same + "their labels are known"
-		}
+		return same + "their labels are known"
 	}
 	return ""
 }
@@ -129,14 +153,14 @@ func (t stored) fields() []events.Field {
 	return fields
 }
 
-// convert makes a canonical table of src and stores it. The file at out is
-// the store's afterwards.
+// convert makes a canonical table of src at out and stores it.
 func (f *F) convert(ctx context.Context, src duck.Source, prepare *duck.PrepareInput, out string) (stored, error) {
 	c, err := duck.Convert(ctx, src, prepare, out, f.cfg.limits())
 	if err != nil {
 		return stored{}, err
 	}
-	ref, err := f.deps.Artifacts.PutFile(ctx, out, ".parquet", true)
+	// It stays at out, for what is made of it next, until the handling ends.
+	ref, err := f.deps.Artifacts.PutFile(ctx, out, ".parquet", false)
 	if err != nil {
 		return stored{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/state"
@@ -35,7 +34,7 @@ func snapshotOf(d state.Dataset, without string, added *events.DatasetPartition,
 func digestOf(members []events.DatasetPartition) string {
 	h := sha256.New()
 	for _, m := range members {
-		io.WriteString(h, m.Data.Digest+"\n")
+		h.Write([]byte(m.Data.Digest + "\n"))
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }

@@ -1,0 +1,80 @@
+package ingest
+
+import (
+	"slices"
+	"strings"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+)
+
+// wantsUpload tells whether an object is data of the pipeline. What came
+// through the gateway's door was addressed to it.
+func wantsUpload(p *config.Pipeline, o events.Object) bool {
+	return o.Bucket == "" || watches(p, o) && p.WantsUpload(bucketName(o.Bucket), o.Key)
+}
+
+// wantsLabels tells whether an object carries labels of the pipeline.
+func wantsLabels(p *config.Pipeline, o events.Object) bool {
+	return (o.Bucket == "" || watches(p, o)) && p.WantsLabels(bucketName(o.Bucket), o.Key)
+}
+
+// watches tells whether a glob of the pipeline names the object's bucket, its
+// scheme too: no event leads to another store, or to files, by a bucket's name.
+func watches(p *config.Pipeline, o events.Object) bool {
+	return slices.ContainsFunc(bucketsOf(p), func(w watched) bool { return w.bucket == o.Bucket })
+}
+
+// bucketName is the name in a bucket's URL ("landing" of "s3://landing"), by
+// which globs name buckets; empty for the gateway's own.
+func bucketName(url string) string {
+	_, name, _ := strings.Cut(url, "://")
+	return name
+}
+
+// watched is the part of a bucket that a pipeline's globs can match.
+type watched struct {
+	bucket   string // its URL
+	prefixes []string
+}
+
+func (w watched) covers(o events.Object) bool {
+	return o.Bucket == w.bucket && slices.ContainsFunc(w.prefixes, func(p string) bool { return strings.HasPrefix(o.Key, p) })
+}
+
+// bucketsOf lists what the globs of a pipeline watch, by bucket.
+func bucketsOf(p *config.Pipeline) []watched {
+	var all []watched
+	for _, glob := range slices.Concat(p.Spec.Data.Uploads, p.Spec.Data.Labels.Uploads) {
+		scheme, rest, ok := strings.Cut(glob, "://")
+		if !ok {
+			continue // in the gateway's own, which announces everything itself
+		}
+		name, pattern, _ := strings.Cut(rest, "/")
+		url := scheme + "://" + name
+		i := slices.IndexFunc(all, func(w watched) bool { return w.bucket == url })
+		if i < 0 {
+			i = len(all)
+			all = append(all, watched{bucket: url})
+		}
+		all[i].prefixes = append(all[i].prefixes, literal(pattern))
+	}
+	for i := range all {
+		all[i].prefixes = outermost(all[i].prefixes)
+	}
+	return all
+}
+
+// literal is what every key that a pattern matches begins with.
+func literal(pattern string) string {
+	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
+		return pattern[:i]
+	}
+	return pattern
+}
+
+// outermost leaves out prefixes that begin with another one.
+func outermost(prefixes []string) []string {
+	slices.Sort(prefixes)
+	return slices.CompactFunc(prefixes, func(outer, inner string) bool { return strings.HasPrefix(inner, outer) })
+}
