@@ -58,6 +58,7 @@ func (f *F) collect(ctx context.Context, t *task, end runner.Result, said map[st
 	if err := f.announce(ctx, t, done); err != nil {
 		return err
 	}
+	f.measures.seconds.WithLabelValues(t.pipeline, "completed").Observe(end.Seconds)
 	f.deps.Logger.InfoContext(ctx, "a run has ended", "pipeline", t.pipeline, "run", t.run.Run, "seconds", end.Seconds)
 	f.clear(ctx, t)
 	return nil
@@ -72,6 +73,7 @@ func (f *F) fail(ctx context.Context, t *task, end runner.Result, log events.Ref
 	if err != nil {
 		return err
 	}
+	f.measures.seconds.WithLabelValues(t.pipeline, "failed").Observe(end.Seconds)
 	f.deps.Logger.WarnContext(ctx, "a run has failed", "pipeline", t.pipeline, "run", t.run.Run, "reason", end.Reason)
 	f.clear(ctx, t)
 	return nil

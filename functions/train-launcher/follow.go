@@ -162,6 +162,9 @@ func (f *F) follow(ctx context.Context, l launched) error {
 	if err != nil {
 		return err
 	}
+	underWay := f.measures.underWay.WithLabelValues(t.pipeline)
+	underWay.Inc()
+	defer underWay.Dec()
 	said := metrics{path: t.folder.Metrics()}
 	end, err := f.await(ctx, t, &said)
 	if u := (*unlaunchable)(nil); errors.As(err, &u) {

@@ -97,7 +97,7 @@ spec:
 // scene is a bench with the pipeline flights, whose trainer is a shell script.
 type scene struct {
 	*functiontest.Bench
-	t   *testing.T
+	t   testing.TB
 	dir string // the pipeline's folder
 	cfg trainlauncher.Config
 	// snapshot are the partitions of the newest snapshot.
@@ -107,12 +107,12 @@ type scene struct {
 // options of a scene: what is added to the pipeline's sections.
 type options struct{ data, train string }
 
-func newScene(t *testing.T, script string, o options) *scene {
+func newScene(t testing.TB, script string, o options) *scene {
 	t.Helper()
 	return sceneOn(t, functiontest.New(t), script, o)
 }
 
-func sceneOn(t *testing.T, b *functiontest.Bench, script string, o options) *scene {
+func sceneOn(t testing.TB, b *functiontest.Bench, script string, o options) *scene {
 	t.Helper()
 	s := &scene{Bench: b, t: t, cfg: quick()}
 	s.dir = b.ConfigureYAML(t, yaml(o), [2]string{"train.sh", script}, [2]string{"model.onnx", file(t, "model.onnx")}).Dir
@@ -123,14 +123,14 @@ func yaml(o options) string {
 	return strings.NewReplacer("DATA", o.data, "TRAIN", o.train).Replace(pipelineYAML)
 }
 
-func file(t *testing.T, name string) string {
+func file(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	must(t, err)
 	return string(b)
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func (s *scene) launcher() *trainlauncher.F {
 func (s *scene) run() *function.Instance { return s.Run(s.t, s.launcher(), trainlauncher.Name) }
 
 // hours is a partition of one row an hour, from the hour on.
-func hours(t *testing.T, path string, from, rows int) {
+func hours(t testing.TB, path string, from, rows int) {
 	t.Helper()
 	schema := table.Schema{{Name: "carrier", Type: table.String}, {Name: "hour", Type: table.Int}, {Name: "distance", Type: table.Float}, {Name: "late", Type: table.Bool}, {Name: "time_hour", Type: table.Timestamp}}
 	b := &table.Batch{Schema: schema, Rows: rows, Columns: make([]table.Vector, len(schema))}
@@ -230,7 +230,7 @@ func (s *scene) settled(e events.Envelope) []events.Envelope {
 	return found
 }
 
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
@@ -252,7 +252,7 @@ func (s *scene) text(ref events.Ref) string {
 	return string(b)
 }
 
-func named(t *testing.T, files []events.File, name string) events.Ref {
+func named(t testing.TB, files []events.File, name string) events.Ref {
 	t.Helper()
 	i := slices.IndexFunc(files, func(f events.File) bool { return f.Name == name })
 	if i < 0 {

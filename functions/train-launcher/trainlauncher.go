@@ -68,6 +68,7 @@ type F struct {
 	runs, cuts string
 	// launched are runs that this process heard of, for the follower.
 	launched chan launched
+	measures measures
 	followed sync.WaitGroup
 	// stop ends what Start began.
 	stop context.CancelFunc
@@ -91,6 +92,9 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	}
 	f := &F{cfg: cfg, deps: deps, launched: make(chan launched), stop: func() {}}
 	var err error
+	if f.measures, err = newMeasures(deps.Metrics); err != nil {
+		return nil, err
+	}
 	if f.runs, err = filepath.Abs(filepath.Join(deps.Dir, "runs")); err != nil {
 		return nil, err
 	}
