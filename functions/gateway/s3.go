@@ -30,6 +30,7 @@ type s3Body struct {
 			Version   string `json:"version-id"`
 			Sequencer string `json:"sequencer"`
 		} `json:"object"`
+		DeletionType string `json:"deletion-type"`
 	} `json:"detail"`
 }
 
@@ -82,6 +83,9 @@ func parseS3(body []byte) ([]notice, error) {
 			by = "minio"
 		}
 		o := r.S3.Object
+		if strings.HasSuffix(r.EventName, ":DeleteMarkerCreated") {
+			o.Version = "" // It is the marker's, and the object is gone in whichever version.
+		}
 		out = append(out, notice{
 			Object: events.Object{
 				Bucket: "s3://" + r.S3.Bucket.Name, Key: key, Version: o.Version, Sequencer: o.Sequencer, ETag: o.ETag, Size: o.Size,
@@ -120,6 +124,9 @@ func parseEventBridge(b s3Body) ([]notice, error) {
 		return nil, nil
 	}
 	o := b.Detail.Object
+	if b.Detail.DeletionType == "Delete Marker Created" {
+		o.Version = ""
+	}
 	return checked([]notice{{
 		Object: events.Object{
 			Bucket: "s3://" + b.Detail.Bucket.Name, Key: o.Key, Version: o.Version, Sequencer: o.Sequencer, ETag: o.ETag, Size: o.Size,
