@@ -29,7 +29,13 @@ type answers struct {
 	shown []float64 // the score as the prediction log has it
 }
 
-func newAnswers(c *contender) *answers { return &answers{contender: c} }
+func newAnswers(c *contender, task string, rows int) *answers {
+	a := &answers{contender: c, scores: make([]float64, 0, rows)}
+	if task == config.TaskMulticlass {
+		a.predicted = make([]int32, 0, rows)
+	}
+	return a
+}
 
 // answerLike settles how the model's classes go with those of the hold-out,
 // which are the candidate's.

@@ -48,11 +48,11 @@ func (f *F) score(ctx context.Context, c *evaluation, candidate, champion *conte
 	if err != nil {
 		return nil, err
 	}
-	schema, _, err := table.ReadSchema(path)
+	schema, rows, err := table.ReadSchema(path)
 	if err != nil {
 		return nil, err
 	}
-	h, columns, err := newHoldout(c, schema, candidate, champion)
+	h, columns, err := newHoldout(c, schema, int(rows), candidate, champion)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +97,16 @@ func (f *F) score(ctx context.Context, c *evaluation, candidate, champion *conte
 }
 
 // newHoldout prepares for the models, and lists the columns to read.
-func newHoldout(c *evaluation, schema table.Schema, candidate, champion *contender) (*holdout, []string, error) {
+func newHoldout(c *evaluation, schema table.Schema, rows int, candidate, champion *contender) (*holdout, []string, error) {
 	h := &holdout{task: c.config.Spec.Model.Task, classes: map[string]int32{}}
+	switch h.task {
+	case config.TaskBinary:
+		h.positive = make([]bool, 0, rows)
+	case config.TaskMulticlass:
+		h.label = make([]int32, 0, rows)
+	default:
+		h.value = make([]float64, 0, rows)
+	}
 	for i, class := range candidate.contract.Classes {
 		h.classes[class] = int32(i)
 	}
@@ -109,7 +117,7 @@ func newHoldout(c *evaluation, schema table.Schema, candidate, champion *contend
 	if err := candidate.fit(schema); err != nil {
 		return nil, nil, err
 	}
-	h.candidate = newAnswers(candidate)
+	h.candidate = newAnswers(candidate, h.task, rows)
 	columns := []string{label}
 	add := func(name string) {
 		if !slices.Contains(columns, name) {
@@ -120,7 +128,7 @@ func newHoldout(c *evaluation, schema table.Schema, candidate, champion *contend
 		add(feature.Name)
 	}
 	if champion != nil {
-		h.champion = newAnswers(champion)
+		h.champion = newAnswers(champion, h.task, rows)
 		if err := h.champion.answerLike(h, candidate.contract.Classes); err != nil {
 			c.dropChampion(err)
 			h.champion = nil
@@ -139,7 +147,7 @@ func newHoldout(c *evaluation, schema table.Schema, candidate, champion *contend
 			continue
 		}
 		add(name)
-		h.slices = append(h.slices, sliceColumn{name: name, number: map[string]int32{}})
+		h.slices = append(h.slices, sliceColumn{name: name, number: map[string]int32{}, codes: make([]int32, 0, rows)})
 	}
 	return h, columns, nil
 }
