@@ -179,6 +179,27 @@ func mostMoved(c events.DriftCheck) *events.ColumnDrift {
 	return &most
 }
 
+// maxColumns is how many columns an event carries.
+const maxColumns = 500
+
+// shorten leaves those that have moved farthest, when there are too many for an
+// event.
+func shorten(all []events.ColumnDrift) []events.ColumnDrift {
+	if len(all) <= maxColumns {
+		return all
+	}
+	slices.SortStableFunc(all, func(a, b events.ColumnDrift) int {
+		switch {
+		case a.Drifted && !b.Drifted:
+			return -1
+		case b.Drifted && !a.Drifted:
+			return 1
+		}
+		return compareMoves(b, a)
+	})
+	return all[:maxColumns]
+}
+
 // compareMoves orders columns by how far they have moved.
 func compareMoves(a, b events.ColumnDrift) int {
 	return cmp.Compare(far(a), far(b))

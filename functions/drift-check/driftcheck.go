@@ -104,6 +104,7 @@ func decide(p *state.Pipeline, now time.Time, c events.DriftCheck, unjudged int)
 	if unjudged > 0 {
 		tests += fmt.Sprintf(" (%d could not be judged)", unjudged)
 	}
+	c.Columns = shorten(c.Columns)
 	over := "over " + count(c.Rows, "row")
 	if len(moved) == 0 {
 		c.Reason = fmt.Sprintf("no drift in %s %s", tests, over)

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"strings"
 
 	"millrace.dev/config"
 	"millrace.dev/events"
@@ -80,9 +81,17 @@ func (c *evaluation) finish(approved bool, reason string) *events.EvaluationRepo
 	return &c.report
 }
 
+// maxReason is how much is told of what is wrong with a model: a pipeline with
+// many features can have as many mistakes.
+const maxReason = 4000
+
 // refused is the report on a model that cannot be judged at all.
-func (c *evaluation) refused(gate string, why *refusal) *events.EvaluationReport {
-	c.report.Verdicts = []events.Verdict{{Gate: gate, Reason: why.Error()}}
+func (c *evaluation) refused(gate string, refusal *refusal) *events.EvaluationReport {
+	why := refusal.reason
+	if len(why) > maxReason {
+		why = strings.ToValidUTF8(why[:maxReason], "") + " ..."
+	}
+	c.report.Verdicts = []events.Verdict{{Gate: gate, Reason: why}}
 	return c.finish(false, fmt.Sprintf("version %d cannot be used: %s", c.model.Version, why))
 }
 

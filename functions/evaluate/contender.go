@@ -52,8 +52,8 @@ func (c *contender) eps() metric.Eps {
 	return metric.Eps32
 }
 
-// loadCandidate loads the model that is judged, after it was probed. It is nil,
-// and only probed as a file, when the pipeline says nothing about its columns.
+// loadCandidate loads the model that is judged, after it was probed. It is nil
+// when nothing is known of what goes into it and comes out.
 func (f *F) loadCandidate(ctx context.Context, c *evaluation) (_ *contender, err error) {
 	k := &contender{}
 	defer func() {
@@ -64,8 +64,12 @@ func (f *F) loadCandidate(ctx context.Context, c *evaluation) (_ *contender, err
 	if k.contract, err = f.contract(ctx, c.config, c.profile); err != nil {
 		return nil, err
 	}
-	if len(k.contract.Features) == 0 {
+	switch {
+	case len(k.contract.Features) == 0:
 		c.note("the pipeline lists no features, so that the model's inputs and outputs were not looked at")
+		return nil, nil
+	case len(k.contract.Classes) == 0 && k.contract.Task != config.TaskRegression:
+		c.note("the pipeline lists no classes and has no data yet, so that the model's inputs and outputs were not looked at")
 		return nil, nil
 	}
 	path, err := f.place(ctx, k, c.model.Model)

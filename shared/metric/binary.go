@@ -46,7 +46,9 @@ func (b Binary) Pick(rows []int32) Answers {
 }
 
 // Measure measures one of the metrics of a binary classification.
-func (b Binary) Measure(name string) (Estimate, error) {
+func (b Binary) Measure(name string) (Estimate, error) { return finite(b.measure(name)) }
+
+func (b Binary) measure(name string) (Estimate, error) {
 	if b.Rows() == 0 {
 		return Estimate{}, fmt.Errorf("%s has no value: %w", name, errNoRows)
 	}

@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"fmt"
 	"math"
 
 	"millrace.dev/config"
@@ -107,6 +108,17 @@ func estimate(name string, value float64, influence []float64) Estimate {
 		}
 	}
 	return Estimate{Name: name, Value: value, influence: influence}
+}
+
+// finite refuses what no float64 holds: the squares of very large answers.
+func finite(e Estimate, err error) (Estimate, error) {
+	if err != nil {
+		return Estimate{}, err
+	}
+	if v := e.Value + e.StdErr(); math.IsNaN(v) || math.IsInf(v, 0) {
+		return Estimate{}, fmt.Errorf("%s has no value: it is too large for a number", e.Name)
+	}
+	return e, nil
 }
 
 // average is the mean, summed with compensation: ten million small terms must

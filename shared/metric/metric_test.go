@@ -181,6 +181,7 @@ func TestWhatHasNoValueSaysWhy(t *testing.T) {
 		{metric.Multiclass{}, config.MetricMacroF1, "no rows"},
 		{metric.Multiclass{Label: []int32{1}, Predicted: []int32{0}}, config.MetricLogLoss, "is not known"},
 		{metric.Regression{Label: []float64{1}, Predicted: []float64{1}}, config.MetricR2, "at least two rows"},
+		{metric.Regression{Label: []float64{1, 2}, Predicted: []float64{1e200, 1}}, config.MetricRMSE, "too large for a number"},
 		{metric.Regression{Label: []float64{1}, Predicted: []float64{1}}, config.MetricF1, "no metric of a regression"},
 	} {
 		if _, err := c.answers.Measure(c.name); err == nil || !strings.Contains(err.Error(), c.want) {

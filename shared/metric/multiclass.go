@@ -26,7 +26,9 @@ func (m Multiclass) Pick(rows []int32) Answers {
 }
 
 // Measure measures one of the metrics of a multiclass classification.
-func (m Multiclass) Measure(name string) (Estimate, error) {
+func (m Multiclass) Measure(name string) (Estimate, error) { return finite(m.measure(name)) }
+
+func (m Multiclass) measure(name string) (Estimate, error) {
 	if m.Rows() == 0 {
 		return Estimate{}, fmt.Errorf("%s has no value: %w", name, errNoRows)
 	}

@@ -21,7 +21,9 @@ func (r Regression) Pick(rows []int32) Answers {
 }
 
 // Measure measures one of the metrics of a regression.
-func (r Regression) Measure(name string) (Estimate, error) {
+func (r Regression) Measure(name string) (Estimate, error) { return finite(r.measure(name)) }
+
+func (r Regression) measure(name string) (Estimate, error) {
 	if r.Rows() == 0 {
 		return Estimate{}, fmt.Errorf("%s has no value: %w", name, errNoRows)
 	}
