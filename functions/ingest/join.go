@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -49,16 +48,25 @@ JOIN (
 ORDER BY l.%[3]s`, columnList("p.", logged), columnList("l.", own), quoted(rowNumber), columnList("", l.key), strings.Join(on, " AND "))
 }
 
-// join writes the labels that have a prediction beside it, and returns where
-// the file lies too.
-func (f *F) join(ctx context.Context, l *labelTable, found predictions, dir string) (stored, string, error) {
-	path := filepath.Join(dir, "joined.parquet")
-	in := &duck.PrepareInput{SQL: joinSQL(l, found.columns), Dataset: found.batches}
-	t, err := f.convert(ctx, duck.Source{Path: l.path, Name: "labels.parquet"}, in, path)
-	if err != nil {
-		return stored{}, "", fmt.Errorf("join labels with predictions: %w", err)
+// join writes the labels that have a prediction in one of the batches, with it
+// beside them, to out and stores the file.
+func (f *F) join(ctx context.Context, l *labelTable, batches []batch, out string) (stored, error) {
+	in := &duck.PrepareInput{}
+	var logged []string
+	for _, b := range batches {
+		in.Dataset = append(in.Dataset, b.path)
+		for _, c := range b.schema {
+			if !slices.Contains(logged, c.Name) {
+				logged = append(logged, c.Name)
+			}
+		}
 	}
-	return t, path, nil
+	in.SQL = joinSQL(l, logged)
+	t, err := f.convert(ctx, duck.Source{Path: l.path, Name: "labels.parquet"}, in, out)
+	if err != nil {
+		return stored{}, fmt.Errorf("join labels with predictions: %w", err)
+	}
+	return t, nil
 }
 
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

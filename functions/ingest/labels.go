@@ -19,6 +19,9 @@ import (
 // labelsAgain is how soon labels are looked at again that wait for predictions.
 const labelsAgain = 2 * time.Second
 
+// joinedFile is the labels with their predictions, in a handling's folder.
+const joinedFile = "joined.parquet"
+
 // labels joins the labels of an upload with what was predicted for them.
 func (f *F) labels(ctx context.Context, e events.Event[events.ObjectUploaded], p *state.Pipeline, up upload, dir string) ([]events.Data, error) {
 	l, err := f.readLabels(ctx, p.Config, up, dir)
@@ -40,12 +43,12 @@ func (f *F) labels(ctx context.Context, e events.Event[events.ObjectUploaded], p
 	if len(found.batches) == 0 {
 		return []events.Data{d}, nil
 	}
-	joined, path, err := f.join(ctx, l, found, dir)
+	joined, err := f.join(ctx, l, found.batches, filepath.Join(dir, joinedFile))
 	if err != nil {
 		return nil, err
 	}
 	d.Joined, d.Matched, d.Unmatched = joined.ref, joined.rows, l.rows-joined.rows
-	part, note, err := f.labelledPartition(ctx, p, joined, duck.Source{Path: path, Name: "joined.parquet"}, dir)
+	part, note, err := f.labelledPartition(ctx, p.Config, l, found.batches, joined.rows, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -172,26 +175,34 @@ func typedByContract(p *config.Pipeline, read, fixed table.Schema) (typed table.
 	return typed, differ
 }
 
-// labelledPartition makes a partition of the joined rows when they have all
-// columns of the contract; else it says which are missing.
-func (f *F) labelledPartition(ctx context.Context, p *state.Pipeline, joined stored, src duck.Source, dir string) (part stored, note string, err error) {
-	want := contract(p.Config)
-	if !p.Config.Spec.Data.Labels.ByPrediction() {
+// labelledPartition makes a partition of the joined rows that have all columns
+// of the contract, and says what the others lack.
+func (f *F) labelledPartition(ctx context.Context, p *config.Pipeline, l *labelTable, batches []batch, joined int64, dir string) (part stored, note string, err error) {
+	want := contract(p)
+	if !p.Spec.Data.Labels.ByPrediction() {
 		return part, "labels by entity do not join the dataset", nil
 	}
 	if len(want) == 0 {
 		return part, "the pipeline lists no columns, so the labelled rows do not join the dataset", nil
 	}
-	var missing []string
-	for _, c := range want {
-		if joined.schema.Index(c.Name) < 0 {
-			missing = append(missing, c.Name)
+	lacks := func(b batch) bool { return b.lacks(want, l.schema) != nil }
+	whole := slices.DeleteFunc(slices.Clone(batches), lacks)
+	file := joinedFile
+	if len(whole) < len(batches) {
+		// A model of other features answered, such as one from before a change
+		// of the contract.
+		missing := strings.Join(batches[slices.IndexFunc(batches, lacks)].lacks(want, l.schema), ", ")
+		if len(whole) == 0 {
+			return part, "the labelled rows do not join the dataset: neither the features nor the labels have " + missing, nil
 		}
-	}
-	if missing != nil {
-		return part, fmt.Sprintf("the labelled rows do not join the dataset: neither the features nor the labels have %s", strings.Join(missing, ", ")), nil
+		file = "whole.parquet"
+		rows, err := f.join(ctx, l, whole, filepath.Join(dir, file))
+		if err != nil {
+			return part, "", err
+		}
+		note = fmt.Sprintf("%d labelled rows do not join the dataset: neither their features nor the labels have %s", joined-rows.rows, missing)
 	}
 	in := &duck.PrepareInput{SQL: "SELECT " + columnList("", want.Names()) + " FROM upload", Columns: want}
-	part, err = f.convert(ctx, src, in, filepath.Join(dir, "partition.parquet"))
-	return part, "", err
+	part, err = f.convert(ctx, duck.Source{Path: filepath.Join(dir, file), Name: file}, in, filepath.Join(dir, "partition.parquet"))
+	return part, note, err
 }

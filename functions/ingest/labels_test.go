@@ -131,11 +131,15 @@ func TestLabelsOfModelsWithOtherFeatures(t *testing.T) {
 		},
 	})
 	r.logged(1, prediction{"new", 0, 2, "Rome", 2, 0.25})
-	labels, _ := r.labelled(r.upload("labels/a.csv", []byte("request_id,row,sold\nold,0,true\nnew,0,false\n")))
+	labels, parts := r.labelled(r.upload("labels/a.csv", []byte("request_id,row,sold\nold,0,true\nnew,0,false\n")))
 	wantRows(t, r.rows(labels.Joined),
 		"request_id,row,time,version,route,city,price,prediction,score,latency_ms,country,sold",
 		"old,0,2026-03-01T12:00:00Z,1,-,-,-,-,0.5,-,Italy,true",
 		"new,0,2026-03-01T12:01:00Z,2,champion,Rome,2,true,0.25,1.5,-,false")
+	if want := "1 labelled rows do not join the dataset: neither their features nor the labels have city, price"; labels.Note != want {
+		t.Errorf("note %q, want %q", labels.Note, want)
+	}
+	wantRows(t, r.rows(parts[0].Data), "city,price,sold", "Rome,2,false")
 }
 
 func TestLabelsThatLackColumnsDoNotJoinTheDataset(t *testing.T) {

@@ -14,10 +14,26 @@ import (
 
 // predictions is where in the prediction log the labels' predictions are.
 type predictions struct {
-	batches   []string // files, newest first
-	columns   []string // of these files
-	unmatched int      // labels that are in none
-	note      string   // where was not looked
+	batches   []batch // newest first
+	unmatched int     // labels that are in none
+	note      string  // where was not looked
+}
+
+// batch is one file of the prediction log.
+type batch struct {
+	path   string
+	schema table.Schema
+}
+
+// lacks lists the columns of want that neither the batch nor the labels have.
+func (b batch) lacks(want, labels table.Schema) []string {
+	var missing []string
+	for _, c := range want {
+		if b.schema.Index(c.Name) < 0 && labels.Index(c.Name) < 0 {
+			missing = append(missing, c.Name)
+		}
+	}
+	return missing
 }
 
 // predictions finds the batches with the predictions that the labels are
@@ -53,14 +69,8 @@ func (f *F) predictions(ctx context.Context, upload events.Header, p *state.Pipe
 		if err != nil {
 			return found, err
 		}
-		if n == 0 {
-			continue
-		}
-		found.batches = append(found.batches, path)
-		for _, c := range schema {
-			if !slices.Contains(found.columns, c.Name) {
-				found.columns = append(found.columns, c.Name)
-			}
+		if n > 0 {
+			found.batches = append(found.batches, batch{path, schema})
 		}
 	}
 	found.unmatched = l.byKey.len()
