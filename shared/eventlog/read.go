@@ -11,7 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"millrace.dev/events"
 )
@@ -41,7 +40,7 @@ func (f Filter) wants(e events.Envelope) bool {
 	return len(f.Types) == 0 || slices.Contains(f.Types, e.Type)
 }
 
-// readBatch is how many events one direct get asks for.
+// readBatch is how many events a reader has under way.
 const readBatch = 500
 
 // Recorded is an event as it stands in the log.
@@ -120,51 +119,78 @@ func (l *Log) ask(ctx context.Context, subject string, req []byte, resp any) err
 // the call. It reads from any replica: for finding, not for deciding.
 func (l *Log) Read(ctx context.Context, f Filter) iter.Seq2[events.Envelope, error] {
 	return func(yield func(events.Envelope, error) bool) {
-		from := max(1, f.From)
-		for {
-			page, err := l.page(ctx, f.subject(), from)
-			if err != nil {
-				yield(events.Envelope{}, err)
-				return
-			}
-			for _, m := range page {
-				if f.To > 0 && m.Sequence > f.To {
-					return
-				}
-				from = m.Sequence + 1
-				e, err := stored(m.Header, m.Data, m.Sequence, m.Time)
-				if err == nil && !f.wants(e) {
-					continue
-				}
-				if !yield(e, err) || err != nil {
-					return
-				}
-			}
-			if len(page) < readBatch {
+		for r, err := range l.Recorded(ctx, f) {
+			if !yield(r.Envelope, err) {
 				return
 			}
 		}
 	}
 }
 
-func (l *Log) page(ctx context.Context, filter string, from uint64) ([]*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, 4*attemptTimeout)
-	defer cancel()
-	seq, err := jetstreamext.GetBatch(ctx, l.js, Stream, readBatch, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(filter))
+// Recorded is Read with the events' places in their commits.
+func (l *Log) Recorded(ctx context.Context, f Filter) iter.Seq2[Recorded, error] {
+	return func(yield func(Recorded, error) bool) {
+		if err := l.read(ctx, f, yield); err != nil {
+			yield(Recorded{}, fmt.Errorf("read the event log: %w", err))
+		}
+	}
+}
+
+// read walks the log with a consumer that lives as long as the walk: a direct
+// get counts the messages that follow at each request, which takes long in a
+// log of many subjects.
+func (l *Log) read(ctx context.Context, f Filter, yield func(Recorded, error) bool) error {
+	c, err := l.js.CreateConsumer(ctx, Stream, jetstream.ConsumerConfig{
+		FilterSubject: f.subject(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(1, f.From),
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readIdle,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("read the event log from %d: %w", from, err)
+		return err
 	}
-	var page []*jetstream.RawStreamMsg
-	for m, err := range seq {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
+	defer l.forget(c)
+	if c.CachedInfo().NumPending == 0 {
+		return nil
+	}
+	it, err := c.Messages(jetstream.PullMaxMessages(readBatch))
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return nil, fmt.Errorf("read the event log from %d: %w", from, err)
+			return err
 		}
-		page = append(page, m)
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		if f.To > 0 && meta.Sequence.Stream > f.To {
+			return nil
+		}
+		e, err := FromMessage(m)
+		if err != nil {
+			return err
+		}
+		if f.wants(e) && !yield(Recorded{Envelope: e, More: commitPlace(m.Headers()).more()}, nil) {
+			return nil
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
 	}
-	return page, nil
+}
+
+// readIdle is after how long the server forgets a reader that died.
+const readIdle = 30 * time.Second
+
+// forget deletes a reader's consumer; one that stays is forgotten by the server.
+func (l *Log) forget(c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	defer cancel()
+	if err := l.js.DeleteConsumer(ctx, Stream, c.CachedInfo().Name); err != nil {
+		l.logger.DebugContext(ctx, "a reader of the event log was not deleted", "error", err)
+	}
 }
 
 // Follow gives the committed events in order and waits for more, until ctx

@@ -168,15 +168,19 @@ func (f *fold) refresh(ctx context.Context, s *Store, pipeline string) (View, er
 
 // bulkAfter is how many events are asked of the leader one by one before the
 // rest is read in bulk.
-const bulkAfter = 16
+const bulkAfter = 64
 
 func (s *Store) tail(ctx context.Context, pipeline string, v View) (View, error) {
 	more := 0
 	for n := 0; ; n++ {
+		// A few events are asked of the leader; many are read in bulk first,
+		// from any replica. A stale one gives less, never something else.
 		if n == bulkAfter || v.Sequence == 0 && n == 0 {
-			var err error
-			if v, more, err = s.bulk(ctx, pipeline, v); err != nil {
-				return View{}, err
+			for e, err := range s.log.Recorded(ctx, eventlog.Filter{Pipeline: pipeline, From: v.Sequence + 1}) {
+				if err != nil {
+					return View{}, err
+				}
+				v, more = v.after(e.Envelope), e.More
 			}
 		}
 		e, ok, err := s.log.Next(ctx, pipeline, v.Sequence+1)
@@ -195,22 +199,6 @@ func (s *Store) tail(ctx context.Context, pipeline string, v View) (View, error)
 			return View{}, err
 		}
 	}
-}
-
-// bulk folds what can be read quickly, and says how many events of the last
-// commit are still to come. A stale replica gives less, never something else.
-func (s *Store) bulk(ctx context.Context, pipeline string, v View) (_ View, more int, err error) {
-	for e, err := range s.log.Read(ctx, eventlog.Filter{Pipeline: pipeline, From: v.Sequence + 1}) {
-		if err != nil {
-			return View{}, 0, err
-		}
-		v = v.after(e)
-	}
-	if v.Sequence == 0 {
-		return v, 0, nil
-	}
-	last, _, err := s.log.Next(ctx, pipeline, v.Sequence)
-	return v, last.More, err
 }
 
 // after is the view after one more event.
