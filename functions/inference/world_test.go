@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/function"
@@ -299,4 +301,19 @@ func servedFlights(t testing.TB) (*world, golden) {
 	w.promote("flights", w.register("flights", "lightgbm"))
 	w.start()
 	return w, goldenOf(t, "lightgbm")
+}
+
+// counter and gauge read a number.
+func counter(t testing.TB, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	must(t, c.Write(&m))
+	return m.GetCounter().GetValue()
+}
+
+func gauge(t testing.TB, g prometheus.Gauge) float64 {
+	t.Helper()
+	var m dto.Metric
+	must(t, g.Write(&m))
+	return m.GetGauge().GetValue()
 }
