@@ -82,7 +82,7 @@ func NewRuntime(ctx context.Context, m *Mux, d Deps, retry Retry) (*Runtime, err
 		counted(r),
 		traced(m.name, d.Traces),
 		bounded(m),
-		recovered,
+		recovered(d.Logger),
 	)
 	return r, nil
 }
