@@ -154,24 +154,25 @@ func chance(cells int, before, now int64) float64 {
 	return k * root * root * root * (1/float64(before) + 1/float64(now))
 }
 
-// drifted are the columns that have moved, the farthest first.
-func drifted(c events.DriftCheck) []events.ColumnDrift {
+// columns are the features and the prediction.
+func columns(c events.DriftCheck) []events.ColumnDrift {
 	all := slices.Clone(c.Columns)
 	if c.Prediction != nil {
 		all = append(all, *c.Prediction)
 	}
-	moved := slices.DeleteFunc(all, func(d events.ColumnDrift) bool { return !d.Drifted })
+	return all
+}
+
+// drifted are the columns that have moved, the farthest first.
+func drifted(c events.DriftCheck) []events.ColumnDrift {
+	moved := slices.DeleteFunc(columns(c), func(d events.ColumnDrift) bool { return !d.Drifted })
 	slices.SortStableFunc(moved, func(a, b events.ColumnDrift) int { return compareMoves(b, a) })
 	return moved
 }
 
 // mostMoved is the column that is nearest to drift, nil if none was judged.
 func mostMoved(c events.DriftCheck) *events.ColumnDrift {
-	all := slices.Clone(c.Columns)
-	if c.Prediction != nil {
-		all = append(all, *c.Prediction)
-	}
-	all = slices.DeleteFunc(all, func(d events.ColumnDrift) bool { return d.Statistic == 0 })
+	all := slices.DeleteFunc(columns(c), func(d events.ColumnDrift) bool { return d.Statistic == 0 })
 	if len(all) == 0 {
 		return nil
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/function"
@@ -32,6 +34,8 @@ func (c Config) Validate() error {
 type F struct {
 	function.Deps
 	cfg Config
+	// statistic is the newest one of each column.
+	statistic *prometheus.GaugeVec
 }
 
 // New makes the function.
@@ -39,7 +43,13 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &F{Deps: deps, cfg: cfg}, nil
+	f := &F{Deps: deps, cfg: cfg, statistic: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "millrace_drift_statistic", Help: "How far a column, or the prediction, has moved: PSI, or the KS distance.",
+	}, []string{"pipeline", "column", "test"})}
+	if err := deps.Metrics.Register(f.statistic); err != nil {
+		return nil, fmt.Errorf("register the metrics of %s: %w", Name, err)
+	}
+	return f, nil
 }
 
 // Register registers what the function hears.
@@ -90,6 +100,9 @@ func (f *F) check(ctx context.Context, now time.Time, p *state.Pipeline) ([]even
 		return function.Nothing("none of the %d batches since the last check is in the artifact store any more", len(p.Predictions.Unchecked))
 	}
 	c, unjudged := compare(p.Config, ref, served)
+	for _, d := range columns(c) {
+		f.statistic.WithLabelValues(p.Name, d.Column, d.Test).Set(d.Statistic)
+	}
 	return decide(p, now, c, unjudged), nil
 }
 

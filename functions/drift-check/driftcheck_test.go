@@ -111,7 +111,7 @@ func (w *world) logged(month string, from, to, version int, change ...func(*tabl
 	w.t.Helper()
 	r, err := table.Open(filepath.Join("testdata", month+".parquet"), nil)
 	must(w.t, err)
-	defer r.Close()
+	defer func() { must(w.t, r.Close()) }()
 	b, err := r.Next(1 << 20)
 	must(w.t, err)
 	rows := to - from

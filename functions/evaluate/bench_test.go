@@ -22,7 +22,7 @@ func BenchmarkEvaluate(b *testing.B) {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
 			w := newWorld(b, tumours, "{metric: roc_auc, min: 0.9}", "{metric: roc_auc, champion: {margin: 0.01}}")
 			w.trained("tumours", "tumours-similar")
-			w.promoted(1)
+			w.promoted()
 			d := w.started("tumours")
 			d.Holdout = w.repeated("tumours.parquet", rows)
 			e := w.completed(d, w.model("tumours-good.onnx"))

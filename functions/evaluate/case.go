@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"millrace.dev/config"
@@ -50,9 +51,9 @@ func caseOf(p *state.Pipeline, m *state.Model) *evaluation {
 
 // newestRun is the newest run that made a model, nil if none did.
 func newestRun(p *state.Pipeline) *state.Run {
-	for i := len(p.Runs) - 1; i >= 0; i-- {
-		if p.Runs[i].Status == state.RunCompleted {
-			return p.Runs[i]
+	for _, r := range slices.Backward(p.Runs) {
+		if r.Status == state.RunCompleted {
+			return r
 		}
 	}
 	return nil

@@ -33,18 +33,18 @@ type contender struct {
 	folder   string // of its files, removed at the end; "" if there is none
 }
 
-func (c *contender) close() {
-	if c.model != nil {
-		_ = c.model.Close()
+func (k *contender) close() {
+	if k.model != nil {
+		_ = k.model.Close()
 	}
-	if c.folder != "" {
-		_ = os.RemoveAll(c.folder)
+	if k.folder != "" {
+		_ = os.RemoveAll(k.folder)
 	}
 }
 
 // eps is the precision of what the model answers.
-func (c *contender) eps() metric.Eps {
-	s := c.model.Signature()
+func (k *contender) eps() metric.Eps {
+	s := k.model.Signature()
 	i := slices.IndexFunc(s.Outputs, func(t onnx.Tensor) bool { return t.Name == s.ScoreOutput })
 	if i >= 0 && s.Outputs[i].Datatype == "FP64" {
 		return metric.Eps64

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/function"
@@ -54,6 +57,8 @@ type F struct {
 	cfg  Config
 	kept kept
 	turn chan struct{} // holds one while an evaluation runs
+	// measured is the newest value of each metric of each version.
+	measured *prometheus.GaugeVec
 }
 
 // New makes the function.
@@ -71,7 +76,16 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	if cfg.Threads == 0 {
 		cfg.Threads = runtime.GOMAXPROCS(0)
 	}
-	return &F{Deps: deps, cfg: cfg, kept: kept{dir: deps.Dir, store: deps.Artifacts}, turn: make(chan struct{}, 1)}, nil
+	f := &F{
+		Deps: deps, cfg: cfg, kept: kept{dir: deps.Dir, store: deps.Artifacts}, turn: make(chan struct{}, 1),
+		measured: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_model_metric", Help: "What a version was measured at on its hold-out.",
+		}, []string{"pipeline", "version", "metric"}),
+	}
+	if err := deps.Metrics.Register(f.measured); err != nil {
+		return nil, fmt.Errorf("register the metrics of %s: %w", Name, err)
+	}
+	return f, nil
 }
 
 // Register registers what the function hears.
@@ -130,7 +144,7 @@ func (f *F) judge(ctx context.Context, p *state.Pipeline, m *state.Model) ([]eve
 
 	c := caseOf(p, m)
 	if r, ok := f.kept.load(ctx, c); ok {
-		return announce(r), nil
+		return f.announce(p.Name, r), nil
 	}
 	r, err := f.evaluate(ctx, c)
 	if err != nil {
@@ -139,7 +153,15 @@ func (f *F) judge(ctx context.Context, p *state.Pipeline, m *state.Model) ([]eve
 	if err := f.kept.save(ctx, c, r); err != nil {
 		return nil, fmt.Errorf("keep the evaluation of version %d of %s: %w", m.Version, p.Name, err)
 	}
-	return announce(r), nil
+	return f.announce(p.Name, r), nil
+}
+
+// announce makes the report's event, and shows its figures.
+func (f *F) announce(pipeline string, r *events.EvaluationReport) []events.Data {
+	for _, m := range r.Score.Metrics {
+		f.measured.WithLabelValues(pipeline, strconv.Itoa(r.Version), m.Name).Set(m.Value)
+	}
+	return event(r)
 }
 
 // evaluate does the work. What is wrong with the model is in the report; the

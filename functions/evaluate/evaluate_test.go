@@ -162,7 +162,7 @@ func TestGates(t *testing.T) {
 			w := newWorld(t, c.yaml, c.gates...)
 			if c.champion != "" {
 				w.trained(c.data, c.champion)
-				w.promoted(1)
+				w.promoted()
 			}
 			approved, ev := w.judged(w.trained(c.data, c.model))
 			t.Log(ev.Reason)
@@ -237,7 +237,7 @@ func TestRequestedAgainUnderOtherGates(t *testing.T) {
 func TestTheChampionItselfIsJudgedAlone(t *testing.T) {
 	w := newWorld(t, tumours, "{metric: roc_auc, champion: {margin: 0.01}}")
 	w.trained("tumours", "tumours-good")
-	w.promoted(1)
+	w.promoted()
 	approved, ev := w.judged(w.Announce(t, w.pipeline, "gateway", events.EvaluationRequested{Version: 1})[0])
 	if !approved || !strings.Contains(ev.Verdicts[0].Reason, "no champion but the version itself") {
 		t.Errorf("approved %t: %+v", approved, ev.Verdicts)
@@ -251,7 +251,7 @@ func TestRegistered(t *testing.T) {
 	t.Run("on the hold-out of the newest run", func(t *testing.T) {
 		w := newWorld(t, tumours, "{metric: roc_auc, min: 0.9}", "{metric: roc_auc, champion: {}}")
 		w.trained("tumours", "tumours-weak")
-		w.promoted(1)
+		w.promoted()
 		approved, ev := w.judged(register(w))
 		if !approved || ev.Version != 2 || ev.Rows != 342 || ev.Champion == nil {
 			t.Errorf("approved %t: %+v", approved, ev)
@@ -355,7 +355,7 @@ func TestUnlabelledRowsAreLeftOut(t *testing.T) {
 func TestAChampionThatCannotRunIsNoMeasure(t *testing.T) {
 	w := newWorld(t, patients, "{metric: rmse, champion: {margin: 0}}")
 	w.trained("patients", "patients-good")
-	w.promoted(1)
+	w.promoted()
 	d := w.started("patients")
 	d.Holdout = w.rewritten("patients.parquet", func(b *table.Batch) { b.Schema[b.Schema.Index("s5")].Name = "ltg" })
 	w.configure(strings.NewReplacer("s5:", "ltg:", ", s5", "").Replace(patients), "{metric: rmse, champion: {margin: 0}}")
@@ -373,7 +373,7 @@ func TestAChampionThatCannotRunIsNoMeasure(t *testing.T) {
 func TestAChampionReadsItsOwnFeatures(t *testing.T) {
 	w := newWorld(t, tumours, "{metric: roc_auc, champion: {margin: 0}}")
 	w.trained("tumours", "tumours-narrow")
-	w.promoted(1)
+	w.promoted()
 	approved, ev := w.judged(w.trained("tumours", "tumours-good"))
 	if !approved || ev.Champion == nil {
 		t.Fatalf("approved %t: %s", approved, ev.Reason)
@@ -418,7 +418,7 @@ func (w *world) rewritten(name string, change func(*table.Batch)) events.Ref {
 	w.t.Helper()
 	r, err := table.Open(filepath.Join("testdata", name), nil)
 	must(w.t, err)
-	defer r.Close()
+	defer func() { must(w.t, r.Close()) }()
 	b, err := r.Next(1 << 20)
 	must(w.t, err)
 	b.Schema = r.Schema()

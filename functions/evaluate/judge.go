@@ -26,11 +26,9 @@ type bound struct {
 
 func newJudge(c *evaluation) *judge {
 	j := &judge{c: c}
-	champion := "the champion"
 	switch {
 	case c.champion != nil:
-		champion = fmt.Sprintf("champion v%d", c.champion.Version)
-		j.without = champion + " cannot run on this hold-out, so that there is nothing to compare with"
+		j.without = fmt.Sprintf("champion v%d cannot run on this hold-out, so that there is nothing to compare with", c.champion.Version)
 	case c.model.Served:
 		j.without = "there is no champion but the version itself"
 	default:
@@ -82,7 +80,6 @@ func (b *bound) sliceVerdict() events.Verdict {
 	failed := len(b.verdicts)
 	judged := b.passed + failed
 	v := events.Verdict{Gate: b.text(), Metric: b.gate.Metric, Slice: b.gate.Slice, Value: b.worst.Value, Bound: b.worst.Bound, Passed: failed == 0}
-	kept := "not judged: "
 	var left []string
 	if b.small > 0 {
 		left = append(left, fmt.Sprintf("%d with fewer than %s", b.small, count(int(b.gate.MinRows), "row")))
@@ -90,7 +87,6 @@ func (b *bound) sliceVerdict() events.Verdict {
 	if b.unknown > 0 {
 		left = append(left, fmt.Sprintf("%d where %s has no value", b.unknown, b.gate.Metric))
 	}
-	kept += strings.Join(left, ", ")
 	var reason string
 	switch {
 	case judged == 0:
@@ -101,7 +97,7 @@ func (b *bound) sliceVerdict() events.Verdict {
 		reason = fmt.Sprintf("%s of %s failed, the worst is %s with %s", part(failed, judged, "value"), b.gate.Slice, b.worst.Slice, show(b.worst.Value))
 	}
 	if left != nil {
-		reason += "; " + kept
+		reason += "; not judged: " + strings.Join(left, ", ")
 	}
 	v.Reason = reason
 	return v

@@ -111,9 +111,9 @@ func (k *kept) forget() error {
 // maxVerdicts is how many verdicts an event carries; the report has them all.
 const maxVerdicts = 50
 
-// announce makes the event of a report: without slices, and with the verdicts
+// event is what is announced of a report: without slices, and with the verdicts
 // that fit, those on single slices last.
-func announce(r *events.EvaluationReport) []events.Data {
+func event(r *events.EvaluationReport) []events.Data {
 	e := r.Evaluation
 	e.Score.Slices = nil
 	if e.Champion != nil {

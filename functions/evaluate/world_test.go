@@ -170,13 +170,13 @@ func (w *world) completed(d events.TrainingStarted, m events.Model) events.Envel
 	return w.Announce(w.t, w.pipeline, "train-launcher", events.TrainingCompleted{Run: d.Run, Model: m, Attempts: 1})[0]
 }
 
-// promoted makes the version the champion.
-func (w *world) promoted(version int) {
+// promoted makes the first version the champion.
+func (w *world) promoted() {
 	w.t.Helper()
-	weights := []events.Weight{{Version: version, Percent: 100}}
+	weights := []events.Weight{{Version: 1, Percent: 100}}
 	w.Announce(w.t, w.pipeline, "promote",
-		events.RolloutStarted{Version: version, Strategy: "direct", Weights: weights, Reason: "test"},
-		events.RolloutCompleted{Version: version, Weights: weights, Reason: "test"})
+		events.RolloutStarted{Version: 1, Strategy: "direct", Weights: weights, Reason: "test"},
+		events.RolloutCompleted{Version: 1, Weights: weights, Reason: "test"})
 }
 
 // judged lets the function handle the event and gives the verdict.

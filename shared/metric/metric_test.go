@@ -79,8 +79,8 @@ func measure(t *testing.T, a metric.Answers, name string) metric.Estimate {
 	return e
 }
 
-func near(got, want, tolerance float64) bool {
-	return math.Abs(got-want) <= tolerance*max(1, math.Abs(want))
+func near(got, want float64) bool {
+	return math.Abs(got-want) <= 1e-12*max(1, math.Abs(want))
 }
 
 func TestMetricsAreThoseOfScikitLearn(t *testing.T) {
@@ -88,7 +88,7 @@ func TestMetricsAreThoseOfScikitLearn(t *testing.T) {
 		t.Run(r.Name, func(t *testing.T) {
 			a := r.answers(t, r.A)
 			for name, want := range r.MetricsA {
-				if got := measure(t, a, name); !near(got.Value, want, 1e-12) {
+				if got := measure(t, a, name); !near(got.Value, want) {
 					t.Errorf("%s is %.17g, scikit-learn says %.17g", name, got.Value, want)
 				}
 			}
@@ -97,7 +97,7 @@ func TestMetricsAreThoseOfScikitLearn(t *testing.T) {
 			}
 			b := r.answers(t, r.B)
 			for name, want := range r.MetricsB {
-				if got := measure(t, b, name); !near(got.Value, want, 1e-12) {
+				if got := measure(t, b, name); !near(got.Value, want) {
 					t.Errorf("%s of b is %.17g, scikit-learn says %.17g", name, got.Value, want)
 				}
 			}
@@ -141,7 +141,7 @@ func TestGainPointsToTheBetterModel(t *testing.T) {
 		if g.Value <= 0 {
 			t.Errorf("gain in %s is %g; the model is the better one", name, g.Value)
 		}
-		if low := g.AtLeast(0.95); low >= g.Value || !near(low, g.Value-1.6448536269514722*g.StdErr, 1e-12) {
+		if low := g.AtLeast(0.95); low >= g.Value || !near(low, g.Value-1.6448536269514722*g.StdErr) {
 			t.Errorf("gain in %s is at least %g of %g ± %g", name, low, g.Value, g.StdErr)
 		}
 	}
@@ -196,7 +196,7 @@ func TestLogLossClipsAtThePrecisionOfTheAnswers(t *testing.T) {
 	b := metric.Binary{Positive: []bool{true}, Score: []float64{0}}
 	for eps, want := range map[metric.Eps]float64{0: 15.942385152878742, metric.Eps32: 15.942385152878742, metric.Eps64: 36.04365338911715} {
 		b.Eps = eps
-		if got := measure(t, b, config.MetricLogLoss).Value; !near(got, want, 1e-12) {
+		if got := measure(t, b, config.MetricLogLoss).Value; !near(got, want) {
 			t.Errorf("eps %g: log_loss %v, want %v", eps, got, want)
 		}
 	}
@@ -216,7 +216,7 @@ func TestManyRowsMeasureLikeFew(t *testing.T) {
 	}
 	for _, name := range []string{config.MetricROCAUC, config.MetricPRAUC} {
 		a, b := measure(t, few, name), measure(t, many, name)
-		if !near(a.Value, b.Value, 1e-12) {
+		if !near(a.Value, b.Value) {
 			t.Errorf("%s is %g, of the same rows %d times %g", name, a.Value, times, b.Value)
 		}
 		if ratio := a.StdErr() / b.StdErr() / math.Sqrt(times); math.Abs(ratio-1) > 0.01 {
