@@ -167,7 +167,7 @@ func (f *F) follow(ctx context.Context, l launched) error {
 	defer underWay.Dec()
 	said := metrics{path: t.folder.Metrics()}
 	end, err := f.await(ctx, t, &said)
-	if u := (*unlaunchable)(nil); errors.As(err, &u) {
+	if u, ok := errors.AsType[*unlaunchable](err); ok {
 		return f.fail(ctx, t, runner.Result{Reason: u.Error(), Hint: u.hint}, events.Ref{})
 	}
 	if err != nil {

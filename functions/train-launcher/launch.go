@@ -42,9 +42,9 @@ func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err err
 		return nil, err
 	}
 	defer diary.Close()
-	// Not CommandContext: the runner outlives this process. It gets a session
-	// of its own, so that what ends this one's terminal or group spares it.
-	cmd := exec.Command(f.cfg.Runner, string(t.folder))
+	// It gets a session of its own, so that what ends this process's terminal
+	// or group spares it.
+	cmd := exec.Command(f.cfg.Runner, string(t.folder)) //nolint:noctx // the runner outlives this process
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = diary, diary
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

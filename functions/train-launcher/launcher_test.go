@@ -145,7 +145,7 @@ func (s *scene) launcher() *trainlauncher.F {
 	return f
 }
 
-func (s *scene) run() *function.Instance { return s.Run(s.t, s.launcher(), trainlauncher.Name) }
+func (s *scene) run() { s.Run(s.t, s.launcher(), trainlauncher.Name) }
 
 // hours is a partition of one row an hour, from the hour on.
 func hours(t testing.TB, path string, from, rows int) {
@@ -232,11 +232,13 @@ func (s *scene) settled(e events.Envelope) []events.Envelope {
 
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
+	deadline, look := time.After(30*time.Second), time.Tick(5*time.Millisecond)
+	for !ok() {
+		select {
+		case <-deadline:
 			t.Fatalf("%s: not within 30 s", what)
+		case <-look:
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -195,8 +195,7 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 		return nil, same(p, pl, twin), nil
 	}
 	cut, err := f.cut(ctx, key, p.Config, in)
-	var unreadable *table.Unreadable
-	if errors.As(err, &unreadable) {
+	if _, ok := errors.AsType[*table.Unreadable](err); ok {
 		return no(err)
 	}
 	if err != nil {

@@ -164,7 +164,7 @@ func eachBatch(ctx context.Context, path string, columns []string, f func(*table
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it was only read
 	for {
 		if err := ctx.Err(); err != nil {
 			return err

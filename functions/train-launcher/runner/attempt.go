@@ -66,7 +66,7 @@ func (r *run) attempt(deadline time.Time) (ending, error) {
 		return ending{}, err
 	}
 	defer read.Close()
-	cmd := exec.Command(r.job.Command[0], r.job.Command[1:]...)
+	cmd := exec.Command(r.job.Command[0], r.job.Command[1:]...) //nolint:noctx // watch ends it, and its whole process group
 	cmd.Dir = r.job.Dir
 	cmd.Env = r.environment()
 	cmd.Stdout, cmd.Stderr = write, write
@@ -120,7 +120,7 @@ type onlyReader struct{ io.Reader }
 // first, so that MILLRACE_* is always ours.
 func (r *run) environment() []string {
 	return append(os.Environ(),
-		"MILLRACE_TRAIN_DATA="+r.folder.Data(),
+		"MILLRACE_TRAIN_DATA="+r.folder.data(),
 		"MILLRACE_OUTPUT="+r.folder.Output(),
 		"MILLRACE_PARAMS="+r.folder.params(),
 		"MILLRACE_PIPELINE="+r.folder.pipeline(),
@@ -180,7 +180,9 @@ func endGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 // this process since its parents are gone. What is killed may leave children
 // of its own, so it is done until none is left, or time is up.
 func endOrphans() {
-	for until := time.Now().Add(lastWords); time.Now().Before(until); time.Sleep(time.Millisecond) {
+	over, look := time.After(lastWords), time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for {
 		pids := children()
 		if len(pids) == 0 {
 			return
@@ -189,6 +191,11 @@ func endOrphans() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			var status syscall.WaitStatus
 			_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		}
+		select {
+		case <-over:
+			return
+		case <-look.C:
 		}
 	}
 }

@@ -66,15 +66,19 @@ type Folder string
 
 func (f Folder) path(name string) string { return filepath.Join(string(f), name) }
 
-// Data is the folder with the train part, Output the one in which the trainer
-// leaves its model, Metrics the file to which it appends, Log its output, and
-// Diary the runner's own.
-func (f Folder) Data() string    { return f.path("data") }
-func (f Folder) Output() string  { return f.path("output") }
-func (f Folder) Metrics() string { return f.path("metrics.jsonl") }
-func (f Folder) Log() string     { return f.path("log") }
-func (f Folder) Diary() string   { return f.path("runner.log") }
+// Output is the folder in which the trainer leaves its model.
+func (f Folder) Output() string { return f.path("output") }
 
+// Metrics is the file to which the trainer appends what it tells of itself.
+func (f Folder) Metrics() string { return f.path("metrics.jsonl") }
+
+// Log is the trainer's output.
+func (f Folder) Log() string { return f.path("log") }
+
+// Diary is the runner's own output.
+func (f Folder) Diary() string { return f.path("runner.log") }
+
+func (f Folder) data() string     { return f.path("data") }
 func (f Folder) params() string   { return f.path("params.json") }
 func (f Folder) pipeline() string { return f.path("pipeline.json") }
 func (f Folder) lock() string     { return f.path("lock") }

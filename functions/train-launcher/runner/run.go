@@ -98,7 +98,7 @@ func (r *run) try() (Result, error) {
 			if time.Until(deadline) <= pause {
 				break
 			}
-			time.Sleep(pause)
+			<-time.After(pause)
 			r.log.note("attempt %d of %d", r.past.Begun+1, r.job.Retries+1)
 		}
 		var err error
@@ -135,7 +135,7 @@ func (a attempts) kill() {
 // prepare makes everything afresh that a trainer finds, so that no attempt
 // sees what one before it left or changed.
 func (r *run) prepare() error {
-	for _, dir := range []string{r.folder.Data(), r.folder.Output()} {
+	for _, dir := range []string{r.folder.data(), r.folder.Output()} {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (r *run) prepare() error {
 		if !filepath.IsLocal(in.Name) {
 			return fmt.Errorf("the file name %q leaves its folder", in.Name)
 		}
-		if err := copyFile(filepath.Join(r.folder.Data(), in.Name), in.Path); err != nil {
+		if err := copyFile(filepath.Join(r.folder.data(), in.Name), in.Path); err != nil {
 			return err
 		}
 	}

@@ -113,11 +113,13 @@ func read(t *testing.T, path string) string {
 // until polls for what happens in another process.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
+	deadline, look := time.After(20*time.Second), time.Tick(5*time.Millisecond)
+	for !ok() {
+		select {
+		case <-deadline:
 			t.Fatalf("%s: not within 20 s", what)
+		case <-look:
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

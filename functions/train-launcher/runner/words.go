@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -100,9 +101,9 @@ func lastWord(tail string) string {
 	lines := strings.Split(strings.TrimSpace(tail), "\n")
 	word := strings.TrimSpace(lines[len(lines)-1])
 	if strings.Contains(tail, "Traceback (most recent call last)") {
-		for i := len(lines) - 1; i >= 0; i-- {
-			if exception.MatchString(lines[i]) {
-				word = lines[i]
+		for _, line := range slices.Backward(lines) {
+			if exception.MatchString(line) {
+				word = line
 				break
 			}
 		}
