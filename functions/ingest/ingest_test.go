@@ -50,7 +50,7 @@ type rig struct {
 // settings are the defaults, but that labels wait for nothing.
 func settings() ingest.Config {
 	return ingest.Config{
-		MaxBytes: 64 << 20, MaxUnpackedBytes: 32 << 20, MaxRows: 10_000_000, MaxColumns: 100,
+		MaxBytes: 24 << 20, MaxUnpackedBytes: 24 << 20, MaxRows: 10_000_000, MaxColumns: 100,
 		Memory: "256MB", AtOnce: 2, Timeout: time.Minute, LabelsWithin: time.Hour, LabelsBatches: 100,
 	}
 }

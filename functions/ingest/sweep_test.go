@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -199,14 +200,19 @@ func TestLargeObjectOfABucket(t *testing.T) {
 	}
 }
 
-func TestUnreachableBucketIsTriedAgain(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+func TestBucketThatRefusesIsTriedAgain(t *testing.T) {
 	cfg := settings()
 	newLanding(t, &cfg)
-	cfg.BucketOptions = "region=us-east-1&use_path_style=true&endpoint=http://127.0.0.1:1"
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(refuses.Close)
+	cfg.BucketOptions = "region=us-east-1&use_path_style=true&endpoint=" + refuses.URL
 	r := newRig(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	if o := r.Deliver(t, r.f, ingest.Name, r.tick("2026-03-01T00:00:00Z")); o.Err == nil || len(o.Events) > 0 {
-		t.Errorf("got %+v", o)
+		t.Errorf("a sweep: %+v", o)
+	}
+	e := r.Announce(t, pipeline, "gateway", events.ObjectUploaded{Object: events.Object{Bucket: "s3://landing", Key: "shop/a.csv"}, By: "s3"})[0]
+	if o := r.Deliver(t, r.f, ingest.Name, e); o.Err == nil || len(o.Events) > 0 {
+		t.Errorf("an upload: %+v", o)
 	}
 }
