@@ -90,7 +90,7 @@ deps: ## Write functions/*/deps.txt: the modules that each function links
 	@$(foreach f,$(FUNCTIONS),$(call linked,$(f)) >$(f)/deps.txt;)
 
 .PHONY: verify
-verify: verify-tidy verify-deps verify-build verify-generate ## Check that the tree is as it claims to be
+verify: verify-tidy verify-deps verify-build verify-generate verify-triggers ## Check that the tree is as it claims to be
 
 .PHONY: verify-tidy
 verify-tidy:
@@ -116,6 +116,11 @@ verify-generate:
 	@echo "what is generated is up to date"
 	@before=$$($(snapshot)); $(MAKE) --no-print-directory generate >/dev/null; \
 	[ "$$before" = "$$($(snapshot))" ] || { git --no-pager diff --stat; echo "generated files were old and are new now: commit them" >&2; exit 1; }
+
+.PHONY: verify-triggers
+verify-triggers:
+	@echo "Knative takes the triggers and filters as they are filtered here"
+	@cd deploy/e2e && GOWORK=off $(GO) test ./knative
 
 .PHONY: clean
 clean: ## Remove what was built
