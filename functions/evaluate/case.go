@@ -21,9 +21,12 @@ type evaluation struct {
 	// hold-out belongs to; it knows the classes where the pipeline does not say.
 	profile         events.Ref
 	championProfile events.Ref
-	holdout         events.Ref // zero if there is none
-	notes           []string
-	report          events.EvaluationReport
+	// championConfig is the digest of the configuration that the champion was
+	// trained under, empty for a registered one.
+	championConfig string
+	holdout        events.Ref // zero if there is none
+	notes          []string
+	report         events.EvaluationReport
 }
 
 // caseOf puts together the case of judging a version now.
@@ -40,7 +43,7 @@ func caseOf(p *state.Pipeline, m *state.Model) *evaluation {
 	if champion := p.ChampionModel(); champion != nil && champion.Version != m.Version {
 		c.champion, c.championProfile = champion, c.profile
 		if r := p.Run(champion.Run); r != nil {
-			c.championProfile = r.Profile
+			c.championProfile, c.championConfig = r.Profile, r.Config
 		}
 	}
 	c.report.Evaluation = events.Evaluation{

@@ -13,7 +13,6 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/events"
-	"millrace.dev/shared/artifact"
 	"millrace.dev/shared/metric"
 	"millrace.dev/shared/onnx"
 	"millrace.dev/shared/table"
@@ -102,88 +101,9 @@ func (f *F) probe(ctx context.Context, path string, contract onnx.Contract) erro
 	return err
 }
 
-// loadChampion loads the model that serves. It is nil when there is none to
-// compare with; a note then says why if there should be.
-func (f *F) loadChampion(ctx context.Context, c *evaluation) (*contender, error) {
-	if c.champion == nil {
-		return nil, nil
-	}
-	k := &contender{}
-	err := f.openChampion(ctx, c, k)
-	if err == nil {
-		return k, nil
-	}
-	k.close()
-	if bad := (*refusal)(nil); errors.As(err, &bad) {
-		c.dropChampion(bad)
-		return nil, nil
-	}
-	return nil, err
-}
-
-func (f *F) openChampion(ctx context.Context, c *evaluation, k *contender) error {
-	path, err := f.place(ctx, k, c.champion.Model)
-	if errors.Is(err, artifact.ErrNotFound) {
-		return refuse("its files are not in the artifact store any more")
-	}
-	if err != nil {
-		return err
-	}
-	if err := k.open(path, f.cfg.Threads); err != nil {
-		return refuse("%s", plain(err, path))
-	}
-	if k.contract, err = f.contract(ctx, c.config, c.championProfile); err != nil {
-		return err
-	}
-	holdout, err := f.Artifacts.Path(ctx, c.holdout)
-	if err != nil {
-		return err
-	}
-	schema, _, err := table.ReadSchema(holdout)
-	if err != nil {
-		return err
-	}
-	wanted := k.model.Check(k.contract)
-	if wanted == nil && k.fit(schema) == nil {
-		return nil
-	}
-	// The pipeline's features have changed since. The model names its own.
-	if k.contract.Features, err = ownFeatures(k.model.Signature(), schema); err != nil {
-		return err
-	}
-	if err := k.model.Check(k.contract); err != nil {
-		return refuse("%s", plain(err, path))
-	}
-	return nil
-}
-
-// dropChampion notes why the champion is no measure.
-func (c *evaluation) dropChampion(why error) {
-	c.note("champion v%d cannot run on this hold-out: %s", c.champion.Version, why)
-	c.report.Champion = nil
-}
-
 func (k *contender) open(path string, threads int) (err error) {
 	k.model, err = onnx.Open(path, onnx.Options{Threads: threads})
 	return err
-}
-
-// ownFeatures reads a model's features from the names of its inputs.
-func ownFeatures(s onnx.Signature, schema table.Schema) ([]onnx.Feature, error) {
-	var features []onnx.Feature
-	var missing []string
-	for _, in := range s.Inputs {
-		i := schema.Index(in.Name)
-		if i < 0 {
-			missing = append(missing, in.Name)
-			continue
-		}
-		features = append(features, onnx.Feature{Name: in.Name, Type: onnx.Type(schema[i].Type)})
-	}
-	if missing != nil {
-		return nil, refuse("it reads %s, which the hold-out does not have", strings.Join(missing, ", "))
-	}
-	return features, nil
 }
 
 // fit makes the model read the columns as the hold-out has them.

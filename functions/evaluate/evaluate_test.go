@@ -381,6 +381,21 @@ func TestAChampionReadsItsOwnFeatures(t *testing.T) {
 	same(t, "roc_auc", ev.Champion.Metrics, expected(t)["tumours-narrow"][""]["roc_auc"])
 }
 
+// One matrix has no names: what its columns mean stands in the configuration
+// that the champion was trained under.
+func TestAChampionIsFedAsItWasTrained(t *testing.T) {
+	w := newWorld(t, tumours, "{metric: roc_auc, champion: {margin: 0.02}}")
+	w.trained("tumours", "tumours-matrix")
+	w.promoted()
+	const order, other = "[mean_texture, mean_smoothness, mean_symmetry, mean_concavity]", "[mean_concavity, mean_symmetry, mean_texture, mean_smoothness]"
+	w.configure(strings.Replace(tumours, order, other, 1), "{metric: roc_auc, champion: {margin: 0.02}}")
+	approved, ev := w.judged(w.trained("tumours", "tumours-good"))
+	if !approved || ev.Champion == nil {
+		t.Fatalf("approved %t: %s", approved, ev.Reason)
+	}
+	same(t, "roc_auc", ev.Champion.Metrics, expected(t)["tumours-matrix"][""]["roc_auc"])
+}
+
 func TestReportLeadsToTheProfileOfTheScores(t *testing.T) {
 	for _, c := range []struct{ yaml, data, model string }{
 		{tumours, "tumours", "tumours-good"}, {wines, "wines", "wines-good"}, {patients, "patients", "patients-good"},

@@ -152,7 +152,7 @@ func (w *world) started(data string) events.TrainingStarted {
 	must(w.t, err)
 	d := events.TrainingStarted{
 		Run: fmt.Sprintf("run%d", w.runs), Key: fmt.Sprintf("key%d", w.runs), Trigger: "upload", Reason: "new data",
-		Snapshot: "snapshot", Train: holdout, Holdout: holdout, Profile: profile, Runtime: "process",
+		Snapshot: "snapshot", Config: w.State(w.t, w.pipeline).Configured.Digest, Train: holdout, Holdout: holdout, Profile: profile, Runtime: "process",
 	}
 	return d
 }

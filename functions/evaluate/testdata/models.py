@@ -97,6 +97,16 @@ for name, target, columns, c in [
 ]:
     model(name, LogisticRegression(C=c, max_iter=500), train, target, holdout, y, columns, binary, "size", "weak" in name)
 
+# The features as one matrix.
+p = Pipeline([("scale", StandardScaler()), ("model", LogisticRegression(max_iter=500))])
+p.fit(train[features].to_numpy(), train.benign)
+onx = to_onnx(p, initial_types=[("features", FloatTensorType([None, len(features)]))], target_opset=OPSET,
+              options={id(p): {"zipmap": False}})
+(HERE / "tumours-matrix.onnx").write_bytes(onx.SerializeToString())
+answer = onnxruntime.InferenceSession(onx.SerializeToString()).run(
+    ["probabilities"], {"features": holdout[features].to_numpy(np.float32)})[0]
+expected["tumours-matrix"] = {"": {k: float(v) for k, v in binary(y, answer).items()}}
+
 data = load_wine(as_frame=True)
 features = ["alcohol", "malic_acid", "color_intensity"]
 names = np.array(["barolo", "grignolino", "barbera"])[data.target].astype(object)

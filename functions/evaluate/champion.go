@@ -1,0 +1,121 @@
+package evaluate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"millrace.dev/config"
+	"millrace.dev/events"
+	"millrace.dev/shared/artifact"
+	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/onnx"
+	"millrace.dev/shared/table"
+)
+
+// loadChampion loads the model that serves. It is nil when there is none to
+// compare with; a note then says why if there should be.
+func (f *F) loadChampion(ctx context.Context, c *evaluation) (*contender, error) {
+	if c.champion == nil {
+		return nil, nil
+	}
+	k := &contender{}
+	err := f.openChampion(ctx, c, k)
+	if err == nil {
+		return k, nil
+	}
+	k.close()
+	if bad := (*refusal)(nil); errors.As(err, &bad) {
+		c.dropChampion(bad)
+		return nil, nil
+	}
+	return nil, err
+}
+
+func (f *F) openChampion(ctx context.Context, c *evaluation, k *contender) error {
+	path, err := f.place(ctx, k, c.champion.Model)
+	if errors.Is(err, artifact.ErrNotFound) {
+		return refuse("its files are not in the artifact store any more")
+	}
+	if err != nil {
+		return err
+	}
+	if err := k.open(path, f.cfg.Threads); err != nil {
+		return refuse("%s", plain(err, path))
+	}
+	rules, err := f.configOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	if k.contract, err = f.contract(ctx, rules, c.championProfile); err != nil {
+		return err
+	}
+	k.contract.Task = c.config.Spec.Model.Task
+	holdout, err := f.Artifacts.Path(ctx, c.holdout)
+	if err != nil {
+		return err
+	}
+	schema, _, err := table.ReadSchema(holdout)
+	if err != nil {
+		return err
+	}
+	if k.model.Check(k.contract) == nil && k.fit(schema) == nil {
+		return nil
+	}
+	// No configuration says what it reads, as for a registered model. Its
+	// inputs have names.
+	if k.contract.Features, err = ownFeatures(k.model.Signature(), schema); err != nil {
+		return err
+	}
+	if err := k.model.Check(k.contract); err != nil {
+		return refuse("%s", plain(err, path))
+	}
+	return nil
+}
+
+// dropChampion notes why the champion is no measure.
+func (c *evaluation) dropChampion(why error) {
+	c.note("champion v%d cannot run on this hold-out: %s", c.champion.Version, why)
+	c.report.Champion = nil
+}
+
+// configOf is the configuration that the champion was trained under: the log
+// has all of them, and the features may have changed since.
+func (f *F) configOf(ctx context.Context, c *evaluation) (*config.Pipeline, error) {
+	if c.championConfig == "" || c.championConfig == c.digest {
+		return c.config, nil
+	}
+	filter := eventlog.Filter{Pipeline: c.config.Name(), Types: []string{events.PipelineConfigured{}.EventType()}}
+	for e, err := range f.Log.Read(ctx, filter) {
+		if err != nil {
+			return nil, fmt.Errorf("read the configuration of champion v%d: %w", c.champion.Version, err)
+		}
+		d, err := events.Decode[events.PipelineConfigured](e)
+		if err != nil || d.Data.Digest != c.championConfig {
+			continue
+		}
+		if then, err := config.FromJSON(d.Data.Spec); err == nil {
+			return then, nil
+		}
+	}
+	return c.config, nil
+}
+
+// ownFeatures reads a model's features from the names of its inputs.
+func ownFeatures(s onnx.Signature, schema table.Schema) ([]onnx.Feature, error) {
+	var features []onnx.Feature
+	var missing []string
+	for _, in := range s.Inputs {
+		i := schema.Index(in.Name)
+		if i < 0 {
+			missing = append(missing, in.Name)
+			continue
+		}
+		features = append(features, onnx.Feature{Name: in.Name, Type: onnx.Type(schema[i].Type)})
+	}
+	if missing != nil {
+		return nil, refuse("it reads %s, which the hold-out does not have", strings.Join(missing, ", "))
+	}
+	return features, nil
+}
