@@ -13,7 +13,7 @@ const (
 	// counting them by hash is off by less than one row in a billion.
 	maxRepeated = 1 << 16
 	// inMemory is how many hashes are held in memory at once.
-	inMemory = 1 << 20
+	inMemory = 1 << 19
 )
 
 // unique checks that rows differ: by a hash of 64 bits first, and if hashes
