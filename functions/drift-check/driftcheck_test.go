@@ -13,7 +13,6 @@ import (
 
 	"millrace.dev/events"
 	driftcheck "millrace.dev/functions/drift-check"
-	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/function/functiontest"
 	"millrace.dev/shared/table"
 )
@@ -288,9 +287,6 @@ func TestSecondDeliveryHasNoEffect(t *testing.T) {
 
 // Deliveries that come at once lead to one check.
 func TestBatchesAreCheckedOnce(t *testing.T) {
-	if !slices.Contains(eventlog.GuardedNouns, "drift") {
-		t.Skip("the log does not guard drift")
-	}
 	w := newWorld(t, "every: {rows: 1000}")
 	w.withChampion()
 	a, b := w.predicted("april", 0, 1000, 1), w.predicted("april", 1000, 2000, 1)

@@ -24,7 +24,7 @@ import (
 var ErrMoved = errors.New("the log has moved on")
 
 // GuardedNouns are the nouns that only guarded decisions may write.
-var GuardedNouns = []string{"dataset", "rollout"}
+var GuardedNouns = []string{"dataset", "drift", "rollout"}
 
 // Commit is what is appended as one: all of it or nothing.
 type Commit struct {

@@ -22,7 +22,7 @@
 //
 // # Guards
 //
-// A decision that hangs on state carries the sequence of the newest event of
+// A decision that hangs on state (dataset, drift, rollout: GuardedNouns) carries the sequence of the newest event of
 // the noun it saw, under the noun's one canonical text events.<pipeline>.<noun>.>
 // (replicas match guards in flight by text). Each append that writes a guarded
 // noun must carry it.
