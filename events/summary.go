@@ -102,11 +102,11 @@ func trainingSummary(d Data) string {
 		return fmt.Sprintf("run %s started on %s, %s held out (%s)",
 			d.Run, count(d.TrainRows, "row"), number(d.HoldoutRows), d.Trigger) + optional(": ", d.Reason)
 	case TrainingProgressed:
-		s := fmt.Sprintf("run %s at step %d", d.Run, d.Step)
-		for i, name := range slices.Sorted(maps.Keys(d.Metrics)) {
-			s += []string{": ", ", "}[min(i, 1)] + name + " " + float(d.Metrics[name])
+		var metrics []string
+		for _, name := range slices.Sorted(maps.Keys(d.Metrics)) {
+			metrics = append(metrics, name+" "+float(d.Metrics[name]))
 		}
-		return s
+		return fmt.Sprintf("run %s at step %d", d.Run, d.Step) + optional(": ", strings.Join(metrics, ", "))
 	case TrainingCompleted:
 		return fmt.Sprintf("run %s has a model after %s", d.Run, seconds(d.Seconds))
 	case TrainingFailed:
@@ -202,13 +202,15 @@ func evidence(e Evidence) string {
 func trafficSummary(d Data) string {
 	switch d := d.(type) {
 	case PredictionsLogged:
-		s := count(d.Rows, "row") + " predicted"
-		for i, v := range d.Versions {
-			s += []string{" by ", ", "}[min(i, 1)] + fmt.Sprintf("v%d", v.Version)
+		var versions []string
+		for _, v := range d.Versions {
+			version := fmt.Sprintf("v%d", v.Version)
 			if v.Errors > 0 {
-				s += fmt.Sprintf(" (%s failed)", number(v.Errors))
+				version += fmt.Sprintf(" (%s failed)", number(v.Errors))
 			}
+			versions = append(versions, version)
 		}
+		s := count(d.Rows, "row") + " predicted" + by(strings.Join(versions, ", "))
 		if d.Dropped > 0 {
 			s += fmt.Sprintf("; %s answered but not logged", count(d.Dropped, "row"))
 		}

@@ -81,6 +81,9 @@ func single(h http.Header, body []byte) (events.Envelope, error) {
 	if err != nil {
 		return events.Envelope{}, refuse(http.StatusBadRequest, "%v", err)
 	}
+	if len(bytes.TrimSpace(e.Data)) == 0 {
+		e.Data = nil
+	}
 	return e, nil
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"millrace.dev/shared/eventlog"
 )
 
 // The inbox is a work queue in NATS, for senders that speak NATS: clients that
@@ -30,11 +32,17 @@ type inbox struct {
 // startInbox makes the queue if there is none, and takes from it until ctx ends.
 func (f *F) startInbox(ctx context.Context) error {
 	js := f.Log.JetStream()
-	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	log, err := js.Stream(ctx, eventlog.Stream)
+	if err != nil {
+		return fmt.Errorf("make the inbox: %w", err)
+	}
+	_, err = js.CreateStream(ctx, jetstream.StreamConfig{
 		Name: inboxStream, Description: "Events from outside, until the gateway has taken them into the log",
 		Subjects: []string{inboxSubject}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
+		Replicas: log.CachedInfo().Config.Replicas,
 	})
-	if err != nil {
+	// One that is there may have been given other limits by its operator.
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return fmt.Errorf("make the inbox: %w", err)
 	}
 	c, err := js.CreateOrUpdateConsumer(ctx, inboxStream, jetstream.ConsumerConfig{

@@ -14,21 +14,21 @@ type metrics struct {
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
-	make := promauto.With(r)
+	in := promauto.With(r)
 	return &metrics{
-		uploads: make.NewCounterVec(prometheus.CounterOpts{
+		uploads: in.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_gateway_uploads_total", Help: "Uploads by outcome: stored, duplicate.",
 		}, []string{"outcome"}),
-		bytes: make.NewCounter(prometheus.CounterOpts{
+		bytes: in.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_gateway_upload_bytes_total", Help: "Bytes of uploads that were stored.",
 		}),
-		taken: make.NewCounterVec(prometheus.CounterOpts{
+		taken: in.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_gateway_events_total", Help: "Events and notifications from outside, by door (http, inbox) and outcome: taken, duplicate, unwanted, refused, failed.",
 		}, []string{"door", "outcome"}),
-		panics: make.NewCounter(prometheus.CounterOpts{
+		panics: in.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_gateway_panics_total", Help: "Requests that ended in a panic.",
 		}),
-		refusals: make.NewCounterVec(prometheus.CounterOpts{
+		refusals: in.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_gateway_errors_total", Help: "Requests answered with an error, by status.",
 		}, []string{"status"}),
 	}

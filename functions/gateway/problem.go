@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"millrace.dev/shared/artifact"
+	"millrace.dev/shared/eventlog"
 )
 
 // problem is an answer that is not what was asked for.
@@ -47,6 +48,8 @@ func problemOf(err error) *problem {
 		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", tooLong.Limit)
 	case errors.Is(err, artifact.ErrDiskFull):
 		return refuse(http.StatusInsufficientStorage, "%v", err)
+	case errors.Is(err, eventlog.ErrMoved):
+		return refuse(http.StatusServiceUnavailable, "%v", err).try("send it again")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return refuse(http.StatusServiceUnavailable, "%v", err).try("is the event log reachable? see /readyz")
 	}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"mime"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,22 +41,14 @@ func (f *F) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if filter.From, err = sequence(q.Get("from")); err != nil {
 		return refuse(http.StatusBadRequest, "from=%.60s is not a sequence of the log", q.Get("from"))
 	}
-	limit, err := limitOf(q.Get("limit"), filter.From)
+	on, _ := strconv.ParseBool(q.Get("follow"))
+	limit, err := limitOf(q.Get("limit"), filter.From > 0, on)
 	if err != nil {
 		return err
 	}
 	out := newStream(w, r)
-	last := uint64(0)
-	if filter.From > 0 {
-		n := 0
-		for e, err := range f.Log.Read(r.Context(), filter) {
-			if n++; err != nil || n > limit || !out.send(e) {
-				return out.end(err)
-			}
-			last = e.Sequence
-		}
-	} else {
-		newest, err := f.newest(r, filter, limit)
+	if filter.From == 0 {
+		newest, last, err := f.newest(r, filter, limit)
 		if err != nil {
 			return err
 		}
@@ -64,21 +56,32 @@ func (f *F) getEvents(w http.ResponseWriter, r *http.Request) error {
 			if !out.send(e) {
 				return nil
 			}
-			last = e.Sequence
+		}
+		filter.From = last + 1
+	} else {
+		n := 0
+		for e, err := range f.Log.Read(r.Context(), filter) {
+			if n++; err != nil || n > limit || !out.send(e) {
+				return out.end(err)
+			}
+			filter.From = e.Sequence + 1
 		}
 	}
-	if on, _ := strconv.ParseBool(q.Get("follow")); !on {
-		return out.end(nil)
+	if !on {
+		return nil
 	}
-	filter.From = max(filter.From, last+1)
 	return f.follow(r, filter, out)
 }
 
-func limitOf(v string, from uint64) (int, error) {
-	if v == "" {
-		if from > 0 {
-			return maxListed, nil
-		}
+// limitOf is how many events are listed before a follower waits for more: the
+// newest ones, or all from a sequence on.
+func limitOf(v string, from, follow bool) (int, error) {
+	switch {
+	case v == "" && from && follow:
+		return math.MaxInt, nil
+	case v == "" && from:
+		return maxListed, nil
+	case v == "":
 		return defaultListed, nil
 	}
 	n, err := strconv.Atoi(v)
@@ -107,28 +110,19 @@ func typesIn(values []string) []string {
 	return out
 }
 
-// newest are the last n events that the filter chooses.
-func (f *F) newest(r *http.Request, filter eventlog.Filter, n int) ([]events.Envelope, error) {
-	ring := make([]events.Envelope, 0, n)
-	at := 0
+// newest are the last n events that the filter chooses, and the sequence of
+// the last one there is, 0 if there is none.
+func (f *F) newest(r *http.Request, filter eventlog.Filter, n int) (found []events.Envelope, last uint64, err error) {
 	for e, err := range f.Log.Read(r.Context(), filter) {
-		switch {
-		case err != nil:
-			return nil, err
-		case n == 0:
-			// The newest one is passed over, so that a follower begins behind it.
-			at++
-		case len(ring) < n:
-			ring = append(ring, e)
-		default:
-			ring[at] = e
-			at = (at + 1) % n
+		if err != nil {
+			return nil, 0, err
+		}
+		last = e.Sequence
+		if found = append(found, e); len(found) > 2*n {
+			found = append(found[:0], found[len(found)-n:]...)
 		}
 	}
-	if n == 0 {
-		return nil, nil
-	}
-	return slices.Concat(ring[at%max(1, len(ring)):], ring[:at%max(1, len(ring))]), nil
+	return found[max(0, len(found)-n):], last, nil
 }
 
 // follow goes on with what comes, until the client goes away or the server ends.

@@ -166,8 +166,11 @@ func TestFollow(t *testing.T) {
 			u := r.uploads("/uploads/flights/"+kind+".csv", "x")[0]
 			in := bufio.NewScanner(resp.Body)
 			for in.Scan() {
-				if strings.Contains(in.Text(), u.Event) {
+				switch line := in.Text(); {
+				case strings.Contains(line, u.Event):
 					return
+				case strings.Contains(line, "specversion"):
+					t.Errorf("what was there before came too: %s", line)
 				}
 			}
 			t.Errorf("the upload did not come: %v", in.Err())

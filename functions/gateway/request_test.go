@@ -119,8 +119,7 @@ func TestDeadLetters(t *testing.T) {
 	retried := r.post("/api/deadletters/"+letter.ID+"/retry", `{"by":"anna"}`).is(200, `"event"`)
 	r.post("/api/deadletters/"+letter.ID+"/retry", `{}`).is(404, "no open dead letter")
 	p := r.State(t, "flights")
-	var got struct{ Event string }
-	got = decode[struct{ Event string }](retried)
+	got := decode[struct{ Event string }](retried)
 	if len(p.DeadLetters) != 0 || p.Objects["flights/x.csv"].Event != got.Event {
 		t.Errorf("dead letters %+v, object %+v", p.DeadLetters, p.Objects["flights/x.csv"])
 	}

@@ -44,7 +44,7 @@ spec:
 // rig is the gateway over a real log and store, behind a real server.
 type rig struct {
 	*functiontest.Bench
-	t   *testing.T
+	t   testing.TB
 	f   *gateway.F
 	url string
 }
@@ -53,7 +53,7 @@ func settings() gateway.Config {
 	return gateway.Config{MaxUpload: 1 << 20, IdleTimeout: 10 * time.Second, Inbox: true}
 }
 
-func newRig(t *testing.T, cfg gateway.Config, pipelines ...string) rig {
+func newRig(t testing.TB, cfg gateway.Config, pipelines ...string) rig {
 	t.Helper()
 	b := functiontest.New(t)
 	for _, p := range pipelines {
@@ -73,7 +73,7 @@ func newRig(t *testing.T, cfg gateway.Config, pipelines ...string) rig {
 
 // answer is what came back.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   []byte

@@ -78,8 +78,7 @@ func (f *F) store(w http.ResponseWriter, r *http.Request, key string) (events.Re
 			try("free some space, or point the artifact store to a larger disk")
 	}
 	content, err := f.Artifacts.Put(r.Context(), http.MaxBytesReader(w, r.Body, f.cfg.MaxUpload), artifact.Suffix(key))
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return events.Ref{}, f.tooLarge(key)
 	}
 	if err != nil {

@@ -198,3 +198,11 @@ func TestToken(t *testing.T) {
 	r.do(http.MethodGet, "/api/status", nil, "Authorization", "Basic s3cret").is(401)
 	r.do(http.MethodGet, "/api/status", nil, "Authorization", "bearer s3cret").is(200)
 }
+
+func BenchmarkUpload(b *testing.B) {
+	r := newRig(b, settings(), flights)
+	body := bytes.Repeat([]byte("0123456789abcdef"), 640)
+	for i := 0; b.Loop(); i++ {
+		r.put("/uploads/flights/x.csv", fmt.Sprintf("%d%s", i, body)).is(http.StatusCreated)
+	}
+}
