@@ -1,9 +1,6 @@
 package table
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // examples returns the rows with these ascending numbers, from 0, as people
 // look at them. It decodes one column at a time.
@@ -51,7 +48,7 @@ func (v *Vector) value(typ Type, i int) any {
 	case typ == Bool:
 		return v.Bools[i]
 	case typ == Timestamp:
-		return time.UnixMicro(v.Ints[i]).UTC()
+		return moment(v.Ints[i])
 	}
 	return v.Ints[i]
 }

@@ -165,7 +165,12 @@ func quantilesAt(typ Type, values []entry, probs []float64) []float64 {
 		}
 		at[k] = values[i].number(typ)
 		if part := pos - float64(rank); part > 0 && below+values[i].n <= rank+1 {
-			at[k] += part * (values[i+1].number(typ) - at[k])
+			next := values[i+1].number(typ)
+			if step := next - at[k]; finite(step) {
+				at[k] += part * step
+			} else {
+				at[k] = at[k]*(1-part) + next*part
+			}
 		}
 	}
 	return at

@@ -281,3 +281,30 @@ func FuzzStoredProfile(f *testing.F) {
 		}
 	})
 }
+
+// TestExtremes is about values at the ends of their types: every figure can be
+// written as JSON.
+func TestExtremes(t *testing.T) {
+	for _, n := range []int{2, 250_000} { // exact, and sketches
+		r := rows{schema: table.Schema{{Name: "x", Type: table.Float}, {Name: "n", Type: table.Int}, {Name: "at", Type: table.Timestamp}}, columns: make([][]any, 3)}
+		for i := range n {
+			sign := float64(1 - i&1*2)
+			r.columns[0] = append(r.columns[0], sign*(math.MaxFloat64-float64(i)*1e295))
+			r.columns[1] = append(r.columns[1], []int64{math.MinInt64, math.MaxInt64}[i&1])
+			r.columns[2] = append(r.columns[2], []any{time.UnixMicro(math.MinInt64), time.UnixMicro(math.MaxInt64)}[i&1])
+		}
+		p := profile(t, write(t, "a.parquet", r))
+		m, err := table.Merge(p, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []*table.Profile{p, m} {
+			if _, err := json.Marshal(p); err != nil {
+				t.Errorf("%d rows: %v", n, err)
+			}
+			if psi, err := table.PSI(p.Column("x"), p.Column("x"), 10); err != nil || psi != 0 {
+				t.Errorf("psi = %v, %v", psi, err)
+			}
+		}
+	}
+}

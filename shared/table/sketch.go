@@ -78,8 +78,12 @@ func (s *sketch) combine(o *sketch) {
 		s.greatest = o.greatest
 	}
 	n, d := float64(s.count+o.count), o.mean-s.mean
-	s.mean += d * float64(o.count) / n
-	s.m2 += o.m2 + d*d*float64(s.count)*float64(o.count)/n
+	if share := float64(o.count) / n; finite(d) {
+		s.mean += d * share
+	} else {
+		s.mean = s.mean*(1-share) + o.mean*share
+	}
+	s.m2 = min(s.m2+o.m2+d*d*float64(s.count)*float64(o.count)/n, math.MaxFloat64)
 	s.count += o.count
 }
 

@@ -72,10 +72,22 @@ func (e entry) value(typ Type) any {
 	case Bool:
 		return keyInt(e.key) == 1
 	case Timestamp:
-		return time.UnixMicro(keyInt(e.key)).UTC()
+		return moment(keyInt(e.key))
 	default:
 		return keyInt(e.key)
 	}
+}
+
+// The times that RFC 3339 can write, in microseconds since 1970: the years 1 to
+// 9999. Convert lets no others in; a logged request may have them.
+const (
+	firstMoment = -62_135_596_800_000_000
+	lastMoment  = 253_402_300_799_999_999
+)
+
+// moment returns the time of a timestamp, or the nearest that can be written.
+func moment(micros int64) time.Time {
+	return time.UnixMicro(min(max(micros, firstMoment), lastMoment)).UTC()
 }
 
 // number returns e's value on the real line: microseconds for a timestamp. A

@@ -152,11 +152,9 @@ func cast(d described, to table.Type) (column, bool) {
 			c.expr, c.risky = fmt.Sprintf("TRY_CAST(%s AS BOOLEAN)", x), true
 		}
 	case table.Timestamp:
-		switch from {
-		case instant:
-			c.expr, c.risky = fmt.Sprintf("TRY_CAST(%s AS TIMESTAMP WITH TIME ZONE)", x), true
-		case text:
-			c.expr, c.risky = fmt.Sprintf("TRY_CAST(%s AS TIMESTAMP WITH TIME ZONE)", x), true
+		if from == instant || from == text {
+			// Not infinity, nor a year that nothing else can write.
+			c.expr, c.risky = fmt.Sprintf("CASE WHEN TRY_CAST(%[1]s AS TIMESTAMP WITH TIME ZONE) BETWEEN '0001-01-01'::TIMESTAMP AND '9999-12-31 23:59:59.999999'::TIMESTAMP THEN TRY_CAST(%[1]s AS TIMESTAMP WITH TIME ZONE) END", x), true
 		}
 	}
 	return c, c.expr != ""

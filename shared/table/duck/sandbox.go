@@ -16,6 +16,9 @@ type sandbox struct {
 	conn *sql.Conn
 }
 
+// maxSpill is what a statement may put on disk of what does not fit into memory.
+const maxSpill = "16GB"
+
 // newSandbox returns a sandbox that can reach the files called paths. What does
 // not fit into memory is put into temp, a folder.
 func newSandbox(ctx context.Context, memory string, threads int, temp string, paths ...string) (*sandbox, error) {
@@ -32,6 +35,7 @@ func newSandbox(ctx context.Context, memory string, threads int, temp string, pa
 		fmt.Sprintf("SET threads = %d", threads),
 		"SET memory_limit = " + quote(memory),
 		"SET temp_directory = " + quote(temp),
+		"SET max_temp_directory_size = " + quote(maxSpill),
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = true",
 		"SET autoinstall_known_extensions = false",
