@@ -209,4 +209,3 @@ func sequence(v string) (uint64, error) {
 	}
 	return strconv.ParseUint(v, 10, 64)
 }
-
