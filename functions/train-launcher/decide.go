@@ -19,7 +19,8 @@ const (
 	triggerRequest  = "request"
 )
 
-// decision is what follows from an event and a state; exactly one field is set.
+// decision is what follows from an event and a state; exactly one of train,
+// skip, nothing and later is set.
 type decision struct {
 	// train says what to train, as far as it can be said without looking at
 	// data and code.
@@ -28,9 +29,17 @@ type decision struct {
 	skip *events.TrainingSkipped
 	// nothing is why there is nothing to announce.
 	nothing string
-	// later is what is waited for by delivering the event again.
+	// later is what is waited for by delivering the event again, after a time.
 	later string
+	after time.Duration
 }
+
+// When an event that waits is decided again: for the end of a run, and for the
+// start of another one.
+const (
+	afterRun   = 2 * time.Second
+	afterStart = 200 * time.Millisecond
+)
 
 // plan is a training that is wanted.
 type plan struct {
@@ -189,7 +198,7 @@ func onRequest(e events.Event[events.TrainingRequested], p *state.Pipeline) deci
 		}
 	}
 	if run := underWay(p); run != nil {
-		return decision{later: fmt.Sprintf("run %s is under way", run.Run)}
+		return decision{later: fmt.Sprintf("run %s is under way", run.Run), after: afterRun}
 	}
 	reason := "asked for"
 	if e.Data.By != "" {

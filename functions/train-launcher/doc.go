@@ -15,8 +15,7 @@
 // (collect.go): training.completed and training.failed share one cause, of
 // which the first wins.
 //
-// One run of a pipeline is under way at a time, as far as the state tells when
-// it is decided. What asks for training meanwhile is kept: as a wish in the
+// One run of a pipeline is under way at a time (turn.go). What asks for training meanwhile is kept: as a wish in the
 // state, or, when it is a person's request, by delivering it again later.
 //
 // Runs are processes on this machine, one function a working folder. On a

@@ -280,14 +280,13 @@ not JSON
 func TestUploadBecomesModel(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, goodTrainer, options{})
-	s.run()
 	s.upload(0, 80)
 	e := s.upload(80, 20)
+	s.run()
 	done := await[events.TrainingCompleted](s, nil)
 	run := s.State(t, "flights").Run(done.Data.Run)
 	start := await[events.TrainingStarted](s, nil)
 
-	// The first of the two uploads may have been trained on before the second came.
 	if start.Data.Trigger != "upload" || start.Data.Runtime != "process" || start.Data.Run != "r"+start.Data.Key[:12] {
 		t.Errorf("the run began as %+v", start.Data)
 	}
@@ -625,6 +624,44 @@ func TestOneRunAtATime(t *testing.T) {
 		t.Errorf("the third run is %+v", third.Data)
 	}
 	await[events.TrainingCompleted](s, func(d events.TrainingCompleted) bool { return d.Run == third.Data.Run })
+}
+
+// Many uploads at once are one run, and then another on what has come since.
+func TestUploadsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, goodTrainer, options{})
+	for i := range 12 {
+		s.upload(20*i, 20)
+	}
+	s.run()
+	done := await[events.TrainingCompleted](s, nil)
+	if p := s.State(t, "flights"); p.Run(done.Data.Run).Snapshot != p.Dataset.Snapshot {
+		t.Error("a snapshot was trained on that was not the newest any more")
+	}
+
+	script, trace, open := gated(t)
+	s = newScene(t, script, options{})
+	s.run()
+	for i := range 12 {
+		s.upload(20*i, 20)
+	}
+	until(t, "the trainer works", func() bool { return exists(trace) })
+	open()
+	await[events.TrainingCompleted](s, func(d events.TrainingCompleted) bool {
+		p := s.State(t, "flights")
+		return p.Run(d.Run).Snapshot == p.Dataset.Snapshot
+	})
+	under := 0
+	for _, e := range s.Events(t, "flights", events.TrainingStarted{}.EventType(), events.TrainingCompleted{}.EventType()) {
+		if e.Type == (events.TrainingStarted{}).EventType() {
+			under++
+		} else {
+			under--
+		}
+		if under > 1 {
+			t.Fatal("two runs were under way at once")
+		}
+	}
 }
 
 func TestWindow(t *testing.T) {

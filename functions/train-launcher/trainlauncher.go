@@ -69,6 +69,7 @@ type F struct {
 	// launched are runs that this process heard of, for the follower.
 	launched chan launched
 	measures measures
+	turns    turns
 	followed sync.WaitGroup
 	// stop ends what Start began.
 	stop context.CancelFunc
@@ -142,14 +143,12 @@ func deciding[In events.Data](f *F, decide func(events.Event[In], *state.Pipelin
 		case d.skip != nil:
 			return []events.Data{*d.skip}, nil
 		case d.later != "":
-			return nil, function.Later(askAgain, errors.New(d.later))
+			return nil, function.Later(d.after, errors.New(d.later))
 		}
 		return function.Nothing("%s", d.nothing)
 	}
 }
 
-// askAgain is when a request that waits for a run is decided again.
-const askAgain = 2 * time.Second
 
 // prepare makes a run of what is wanted: its key, and the cut. When there is a
 // reason not to run, that is the decision.
@@ -194,7 +193,16 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 	if twin != nil {
 		return nil, same(p, pl, twin), nil
 	}
+	run := runID(key)
+	if other := f.turns.take(p, run); other != "" {
+		return nil, decision{later: fmt.Sprintf("run %s is being started", other), after: afterStart}, nil
+	}
 	cut, err := f.cut(ctx, key, p.Config, in)
+	if err != nil {
+		f.turns.give(p.Name, run)
+	} else {
+		f.turns.announced(p.Name, run)
+	}
 	if _, ok := errors.AsType[*table.Unreadable](err); ok {
 		return no(err)
 	}
@@ -202,7 +210,7 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 		return nil, decision{}, err
 	}
 	return &events.TrainingStarted{
-		Run: runID(key), Key: key, Trigger: pl.trigger, Reason: pl.reason, Snapshot: pl.snapshot.Digest, Partitions: len(in),
+		Run: run, Key: key, Trigger: pl.trigger, Reason: pl.reason, Snapshot: pl.snapshot.Digest, Partitions: len(in),
 		Config: made.config, Code: made.code, Params: made.params, Train: cut.Train, TrainRows: cut.TrainRows,
 		Holdout: cut.Holdout, HoldoutRows: cut.HoldoutRows, Profile: cut.Profile, Runtime: "process", Causes: pl.causes,
 	}, decision{}, nil

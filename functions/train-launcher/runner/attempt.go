@@ -50,7 +50,6 @@ const (
 // launcher answers by starting it again.
 func (r *run) attempt(deadline time.Time) (ending, error) {
 	r.past.Begun++
-	r.past.Process, r.past.Born = 0, ""
 	if err := r.folder.write("attempts.json", r.past); err != nil {
 		return ending{}, err
 	}
@@ -76,13 +75,6 @@ func (r *run) attempt(deadline time.Time) (ending, error) {
 	if err != nil {
 		return ending{unstarted: err}, nil
 	}
-	r.past.Process, r.past.Born = cmd.Process.Pid, born(cmd.Process.Pid)
-	if err := r.folder.write("attempts.json", r.past); err != nil {
-		// Without the note the attempt can't be found again: it must not go on.
-		endGroup(cmd.Process.Pid)
-		_ = cmd.Wait()
-		return ending{}, err
-	}
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
@@ -90,7 +82,7 @@ func (r *run) attempt(deadline time.Time) (ending, error) {
 	}()
 	stopped := r.watch(cmd, deadline)
 	endGroup(cmd.Process.Pid)
-	endOrphans()
+	endAll(children) // what has left the group, and has come to this process
 	_ = read.SetReadDeadline(time.Now().Add(lastWords))
 	<-logged
 	e := ending{stopped: stopped, exit: cmd.ProcessState.ExitCode()}
@@ -121,13 +113,17 @@ type onlyReader struct{ io.Reader }
 func (r *run) environment() []string {
 	return append(os.Environ(),
 		"MILLRACE_TRAIN_DATA="+r.folder.data(),
-		"MILLRACE_OUTPUT="+r.folder.Output(),
+		r.mark(),
 		"MILLRACE_PARAMS="+r.folder.params(),
 		"MILLRACE_PIPELINE="+r.folder.pipeline(),
 		"MILLRACE_METRICS="+r.folder.Metrics(),
 		"MILLRACE_RUN_ID="+r.job.Run,
 	)
 }
+
+// mark is the variable by which the processes of a run are told from all
+// others, wherever they have gone: it names the run's folder.
+func (r *run) mark() string { return "MILLRACE_OUTPUT=" + r.folder.Output() }
 
 // watch waits until the trainer has ended, and ends it when it is over a
 // limit: it is asked to end, and killed after the grace.
@@ -176,21 +172,20 @@ func (r *run) watch(cmd *exec.Cmd, deadline time.Time) limit {
 // endGroup kills what is left of the trainer's process group.
 func endGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 
-// endOrphans kills what has left the trainer's process group and has come to
-// this process since its parents are gone. What is killed may leave children
-// of its own, so it is done until none is left, or time is up.
-func endOrphans() {
+// endAll kills the processes that find gives until it finds none, or time is
+// up: what is killed may leave children of its own.
+func endAll(find func() []int) {
 	over, look := time.After(lastWords), time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for {
-		pids := children()
+		pids := find()
 		if len(pids) == 0 {
 			return
 		}
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			var status syscall.WaitStatus
-			_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+			_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil) // where it is this one's child
 		}
 		select {
 		case <-over:

@@ -8,7 +8,7 @@
 //
 //	job.json       what to do, written by the launcher
 //	lock           held by the runner as long as it lives
-//	attempts.json  which attempts there were, and their processes
+//	attempts.json  how many attempts there were, and since when
 //	data/          the train part, Parquet files; the trainer may do with them what it likes
 //	output/        what the trainer leaves
 //	metrics.jsonl  what the trainer tells meanwhile
@@ -17,7 +17,7 @@
 //
 // Starting a runner is idempotent: of several in one folder one gets the lock
 // and the others end at once, and so does one that finds a result. A runner
-// that finds attempts of a runner that died kills what is left of them, counts
-// them as failed and goes on. So "there is no result and nobody holds the
+// that finds attempts of a runner that died kills what is left of them (their
+// environment names the folder), counts them as failed and goes on. So "there is no result and nobody holds the
 // lock: start a runner" is all that a launcher has to know.
 package runner

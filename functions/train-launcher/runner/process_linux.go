@@ -26,44 +26,38 @@ func attributes() *syscall.SysProcAttr {
 
 // children are the processes whose parent this one is.
 func children() []int {
+	self := strconv.Itoa(os.Getpid())
+	return processes(func(dir string) bool {
+		b, err := os.ReadFile(dir + "/stat")
+		if err != nil {
+			return false
+		}
+		// What comes before the state holds the program's name, which may contain anything.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		return len(fields) > 1 && fields[1] == self
+	})
+}
+
+// marked are the processes that were started with the variable (NAME=value)
+// in their environment.
+func marked(variable string) []int {
+	return processes(func(dir string) bool {
+		b, err := os.ReadFile(dir + "/environ")
+		return err == nil && bytes.Contains(append([]byte{0}, b...), []byte("\x00"+variable+"\x00"))
+	})
+}
+
+// processes are those whose folder in /proc is accepted.
+func processes(accept func(dir string) bool) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	self := strconv.Itoa(os.Getpid())
 	var pids []int
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if fields := stat(pid); len(fields) > 1 && fields[1] == self {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && accept("/proc/"+e.Name()) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
-}
-
-// born tells one process from another that had the same id before it: by the
-// machine's start and the process's own. Empty if there is no such process.
-func born(pid int) string {
-	fields := stat(pid)
-	if len(fields) < 20 {
-		return ""
-	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(boot)) + "/" + fields[19]
-}
-
-// stat are the fields of /proc/<pid>/stat from the state on: what comes before
-// holds the program's name, which may contain anything.
-func stat(pid int) []string {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return nil
-	}
-	return strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 }

@@ -4,8 +4,8 @@ package runner
 
 import "syscall"
 
-// Other systems than Linux know no way to keep orphans or to tell two
-// processes of one id apart: there, a trainer's descendants are found by their
+// Other systems than Linux know no way to keep orphans or to look into other
+// processes' environments: there, a trainer's descendants are found by their
 // process group alone, and what a killed runner left is not killed.
 
 func adoptOrphans() {}
@@ -14,4 +14,4 @@ func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tr
 
 func children() []int { return nil }
 
-func born(int) string { return "" }
+func marked(string) []int { return nil }

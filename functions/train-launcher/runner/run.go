@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -37,10 +36,6 @@ type attempts struct {
 	Started time.Time `json:"started"`
 	// Begun counts the attempts, the one under way included.
 	Begun int `json:"begun"`
-	// Process leads the process group of the newest attempt; Born tells it
-	// from others of the same id.
-	Process int    `json:"process,omitempty"`
-	Born    string `json:"born,omitempty"`
 }
 
 // run is one run while it is carried out.
@@ -85,7 +80,7 @@ func Run(folder Folder) error {
 func (r *run) try() (Result, error) {
 	var last ending
 	if r.past.Begun > 0 {
-		r.past.kill()
+		endAll(func() []int { return marked(r.mark()) })
 		last = ending{lost: true}
 		r.log.note("attempt %d ended with its runner", r.past.Begun)
 	} else {
@@ -120,17 +115,6 @@ func (r *run) try() (Result, error) {
 }
 
 const maxBackoff = time.Minute
-
-// kill ends what an attempt of a dead runner left: its process group, unless
-// the process's id has gone to another one since.
-func (a attempts) kill() {
-	if a.Process <= 1 || a.Born == "" {
-		return
-	}
-	if now := born(a.Process); now == a.Born || now == "" {
-		_ = syscall.Kill(-a.Process, syscall.SIGKILL)
-	}
-}
 
 // prepare makes everything afresh that a trainer finds, so that no attempt
 // sees what one before it left or changed.

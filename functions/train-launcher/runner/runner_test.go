@@ -377,10 +377,14 @@ func TestRunnerIsKilled(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			pids := filepath.Join(t.TempDir(), "pids")
-			script := `sleep 1000 & echo $$ >> ` + pids + `; test $(wc -l < ` + pids + `) = 2 && exit 0; exec sleep 1000`
+			again := filepath.Join(t.TempDir(), "again")
+			script := `test -e ` + again + ` && exit 0; : > ` + again + `
+sleep 1000 & echo $! >> ` + pids + `
+setsid sh -c 'echo $$ >> ` + pids + `; exec sleep 1000' &
+echo $$ >> ` + pids + `; exec sleep 1000`
 			folder, _ := prepare(t, script, func(j *runner.Job) { j.Retries = c.retries })
 			first := start(t, folder)
-			until(t, "the trainer works", func() bool { return exists(pids) && strings.HasSuffix(read(t, pids), "\n") })
+			until(t, "the trainer works", func() bool { return exists(pids) && strings.Count(read(t, pids), "\n") == 3 })
 			if err := first.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
