@@ -97,5 +97,5 @@ func (s *system) routes() http.Handler {
 			}
 		}
 	})
-	return mux
+	return function.Plain(mux)
 }
