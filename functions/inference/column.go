@@ -51,11 +51,11 @@ func (c *column) kindOf(datatype string) (kind, error) {
 	if whole {
 		k.whole, k.low, k.top = true, bounds[0], bounds[1]
 	}
-	real := datatype == "FP32" || datatype == "FP64"
+	decimal := datatype == "FP32" || datatype == "FP64"
 	text := datatype == "BYTES"
 	k.bools = datatype == "BOOL"
 	switch {
-	case !whole && !real && !text && !k.bools:
+	case !whole && !decimal && !text && !k.bools:
 		return k, invalid("input %s: datatype %q is not taken in JSON; send %s", c.Name, datatype, datatypeOf(c.feature.Type, ""))
 	case c.feature.Type == onnx.String && !text,
 		text && c.feature.Type != onnx.String && c.feature.Type != onnx.Timestamp,

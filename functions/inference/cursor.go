@@ -266,7 +266,7 @@ func (c *cursor) number() (number, error) {
 	if i == len(b) || b[i] != '.' && b[i] != 'e' && b[i] != 'E' {
 		c.at = i
 		if digits > 18 {
-			return c.long(start)
+			return c.longWhole(start)
 		}
 		v := int64(m)
 		if negative {
@@ -332,13 +332,17 @@ func readExponent(b []byte) (exponent, length int) {
 	return exponent, i
 }
 
-// long reads again, with all digits, the number from start to the cursor.
-func (c *cursor) long(start int) (number, error) {
-	s := view(c.b[start:c.at])
-	if v, err := strconv.ParseInt(s, 10, 64); err == nil {
+// longWhole reads again, with all digits, the whole number from start to the cursor.
+func (c *cursor) longWhole(start int) (number, error) {
+	if v, err := strconv.ParseInt(view(c.b[start:c.at]), 10, 64); err == nil {
 		return number{float64(v), v, true}, nil
 	}
-	f, err := strconv.ParseFloat(s, 64)
+	return c.long(start)
+}
+
+// long reads again, with all digits, the number from start to the cursor.
+func (c *cursor) long(start int) (number, error) {
+	f, err := strconv.ParseFloat(view(c.b[start:c.at]), 64)
 	if err != nil {
 		c.at = start
 		return number{}, c.fail("%s is too large for a number of 64 bits", c.found())

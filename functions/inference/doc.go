@@ -1,4 +1,82 @@
 // Package inference is the function that answers predictions, over the Open
 // Inference Protocol (REST) and KServe's V1 protocol, and writes down what it
 // answered.
+//
+// # Routes
+//
+// Every process that serves follows the event log by itself, so the function
+// has no handlers and no trigger. One goroutine a pipeline brings its part of
+// an immutable routing table to what the state says: each version in the route
+// is loaded, checked against the contract and warmed up before the table
+// points to it, and one that leaves the route is closed when the last request
+// that holds it has ended. So a swap drops no request, and an answer is of one
+// version. While a version does not load, the former route stays (metric
+// millrace_inference_route_stale) and loading is tried again; at a start, where
+// there is no former route, those serve that can.
+//
+// A version keeps the contract it was made under: of its run's configuration,
+// or of one that ruled at another time. So a champion goes on when the
+// pipeline's features have changed. Requests may carry columns of the pipeline
+// that the version does not read; a name that nothing knows is a mistake.
+//
+// Requests wait for neither NATS nor the object store. The exception is a
+// version that was approved, is in no route, and is asked for by its number:
+// it is loaded then, and the ones unused longest are unloaded.
+//
+// A request goes to a version by x-millrace-key, else by its id, else at
+// random; a key's place is a hash, the same in all processes, and the canary's
+// keys at 10 % are among those at 50 %. A path (/versions/2) or the header
+// x-millrace-version pins a version.
+//
+// # Requests and answers
+//
+// A request carries one tensor for each feature, [N] or [N, 1], of any
+// datatype whose values keep their meaning in the column's type; or, when all
+// features are numbers, one tensor [N, features]. Timestamps are microseconds
+// since 1970, or RFC 3339 as BYTES. A missing value is null (or NaN, as
+// Python's json writes it). What a column may contain is checked on uploads,
+// not here: only types are. Bodies are decoded in one pass into memory that is
+// used again; strings are views of the body.
+//
+// The outputs are named by the task, whatever the model calls them, so that a
+// client goes on when a model is exported by another tool: label (BYTES [N])
+// and probabilities ([N, classes]) of a classification, prediction ([N]) of a
+// regression. The label is the class with the highest probability, as evaluate
+// judges it, not the model's own label output. A value that is no number is
+// written as null. Under V1 a prediction is an object of label and
+// probabilities, or a number; version, route and id are in the headers
+// x-millrace-version, x-millrace-route and x-request-id.
+//
+// # The prediction log
+//
+// A row of the log has request_id, row, time, version, route, the features,
+// prediction (a class, or the value), score (the probability of the last class
+// of two, of the predicted class of more, or the value) and latency_ms: from
+// the body's arrival until the answer was written, so that slow clients do not
+// count. Features that are called like one of these are left out, with a
+// warning.
+//
+// Rows are gathered in memory, written as Parquet to the working folder, put
+// into the object store and announced as predictions.logged, by goroutines that
+// requests do not wait for. A batch that is on the disk is announced whatever
+// happens, by the next process if need be, and once: its digest is the event's
+// cause. Rows in memory (the last seconds) are lost at SIGKILL. Memory and disk
+// are bounded; what does not fit is dropped and counted, and requests are
+// answered all the same. Traffic is counted without sampling, and a batch
+// without rows is announced with a note (JSON) in the place of the Parquet file.
+//
+// Requests that are wrong in themselves (4xx) are no version's traffic, except
+// when a canary refuses one because it lacks a column that only the canary
+// reads: clients that the champion served would fail, so it counts as an error.
+//
+// # Limits
+//
+// Bytes, rows, nesting, the time a body may take, and the requests worked on at
+// a time are bounded. A few more wait for a moment; the rest is answered 429
+// with Retry-After.
+//
+// # Not here yet
+//
+// gRPC, binary tensors, micro-batching and mirrored traffic. One process serves
+// all pipelines; on a cluster the traffic split is Knative's.
 package inference

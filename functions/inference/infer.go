@@ -4,7 +4,7 @@ import "net/http"
 
 // readInfer reads a request of the Open Inference Protocol.
 func (q *request) readInfer(s *served, v *version, maxRows int) error {
-	c := &cursor{b: q.body}
+	c := q.begin()
 	q.expect(v)
 	if err := c.open('{'); err != nil {
 		return err
@@ -118,7 +118,8 @@ type tensor struct {
 }
 
 func (q *request) readTensor(c *cursor, s *served, v *version, maxRows int) error {
-	t := tensor{rank: -1, data: -1}
+	t := &q.tensor
+	*t = tensor{rank: -1, data: -1}
 	if err := c.open('{'); err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (q *request) readTensor(c *cursor, s *served, v *version, maxRows int) erro
 				return invalid("input %s has data twice", t.name)
 			}
 			if t.name != nil && t.datatype != nil && t.rank >= 0 {
-				t.read, err = true, q.readData(c, &t, s, v, maxRows)
+				t.read, err = true, q.readData(c, t, s, v, maxRows)
 				break
 			}
 			c.peek()
@@ -169,7 +170,13 @@ func (q *request) readTensor(c *cursor, s *served, v *version, maxRows int) erro
 	case t.data < 0:
 		return invalid("input %s has no data", t.name)
 	}
-	return q.readData(&cursor{b: c.b, at: t.data}, &t, s, v, maxRows)
+	after := c.at
+	c.at = t.data
+	if err := q.readData(c, t, s, v, maxRows); err != nil {
+		return err
+	}
+	c.at = after
+	return nil
 }
 
 func skipParameters(c *cursor, input []byte) error {

@@ -16,10 +16,10 @@ import (
 	"millrace.dev/shared/table"
 )
 
-// logged reads the whole prediction log: the events, and the rows as text.
-func (w *world) logged(pipeline string) (all []events.PredictionsLogged, rows []map[string]string) {
+// logged reads the whole prediction log of flights: the events, and the rows as text.
+func (w *world) logged() (all []events.PredictionsLogged, rows []map[string]string) {
 	w.t.Helper()
-	for _, e := range w.Events(w.t, pipeline, events.PredictionsLogged{}.EventType()) {
+	for _, e := range w.Events(w.t, "flights", events.PredictionsLogged{}.EventType()) {
 		d := functiontest.Data[events.PredictionsLogged](w.t, e)
 		all = append(all, d)
 		if d.Rows == 0 {
@@ -63,12 +63,12 @@ func valueText(typ table.Type, v *table.Vector, i int) string {
 	return fmt.Sprint(v.Ints[i])
 }
 
-// traffic adds up what a version answered.
-func traffic(all []events.PredictionsLogged, version int) (sum events.VersionTraffic, dropped int64) {
+// traffic adds up what version 1 answered.
+func traffic(all []events.PredictionsLogged) (sum events.VersionTraffic, dropped int64) {
 	for _, d := range all {
 		dropped += d.Dropped
 		for _, v := range d.Versions {
-			if v.Version == version {
+			if v.Version == 1 {
 				sum.Requests += v.Requests
 				sum.Rows += v.Rows
 				sum.Errors += v.Errors
@@ -87,7 +87,7 @@ func TestPredictionLog(t *testing.T) {
 	w.ask("POST", "/v2/models/flights/versions/1/infer", g.inferBody(t, 0, 1, map[string]any{"id": "second"}))
 	w.stop()
 
-	all, rows := w.logged("flights")
+	all, rows := w.logged()
 	if len(rows) != g.rows()+1 {
 		t.Fatalf("%d rows are logged", len(rows))
 	}
@@ -126,7 +126,7 @@ func TestPredictionLog(t *testing.T) {
 	if last := rows[g.rows()]; last["request_id"] != "second" || last["route"] != "pinned" {
 		t.Errorf("the last row is %v", last)
 	}
-	sum, dropped := traffic(all, 1)
+	sum, dropped := traffic(all)
 	if sum.Requests != 2 || sum.Rows != int64(g.rows()+1) || sum.Errors != 0 || dropped != 0 {
 		t.Errorf("traffic is %+v, %d dropped", sum, dropped)
 	}
@@ -159,8 +159,8 @@ func TestSampling(t *testing.T) {
 		w.infer(g, 2)
 	}
 	w.stop()
-	all, rows := w.logged("flights")
-	if sum, _ := traffic(all, 1); len(rows) != 0 || sum.Requests != 5 || sum.Rows != 10 {
+	all, rows := w.logged()
+	if sum, _ := traffic(all); len(rows) != 0 || sum.Requests != 5 || sum.Rows != 10 {
 		t.Errorf("%d rows, traffic %+v", len(rows), sum)
 	}
 }
@@ -176,7 +176,7 @@ func TestBatchesOfManyRows(t *testing.T) {
 		w.infer(g, 10)
 	}
 	w.until("two batches are announced", func() error {
-		if all, rows := w.logged("flights"); len(all) != 2 || len(rows) != 200 {
+		if all, rows := w.logged(); len(all) != 2 || len(rows) != 200 {
 			return fmt.Errorf("%d batches of %d rows", len(all), len(rows))
 		}
 		return nil
@@ -196,8 +196,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	w.stop()
-	all, rows := w.logged("flights")
-	sum, dropped := traffic(all, 1)
+	all, rows := w.logged()
+	sum, dropped := traffic(all)
 	if sum.Rows != 50 || len(rows) == 0 || dropped == 0 || int64(len(rows))+dropped != 50 {
 		t.Errorf("%d rows are logged and %d dropped of %d", len(rows), dropped, sum.Rows)
 	}
@@ -216,7 +216,7 @@ func TestPendingBatches(t *testing.T) {
 	must(t, err)
 	f.batches.deps.Log = nil // nobody announces: ship does not run
 	life, kill := context.WithCancel(t.Context())
-	f.life, f.end = life, kill
+	f.life, f.end, f.began = life, kill, time.Now()
 	f.tasks.Add(2)
 	go f.follow(life)
 	go f.batches.encode(life)
@@ -267,8 +267,8 @@ func TestPendingBatches(t *testing.T) {
 		}
 		return nil
 	})
-	all, rows := w.logged("flights")
-	if sum, _ := traffic(all, 1); len(all) != 3 || len(rows) != 6 || sum.Requests != 3 {
+	all, rows := w.logged()
+	if sum, _ := traffic(all); len(all) != 3 || len(rows) != 6 || sum.Requests != 3 {
 		t.Errorf("%d batches, %d rows, %+v", len(all), len(rows), sum)
 	}
 }
@@ -278,7 +278,7 @@ func TestLogIsAway(t *testing.T) {
 	w, g := servedFlights(t)
 	w.infer(g, 1)
 	w.until("the first batch is announced", func() error {
-		if all, _ := w.logged("flights"); len(all) == 0 {
+		if all, _ := w.logged(); len(all) == 0 {
 			return errors.New("no batch")
 		}
 		return nil

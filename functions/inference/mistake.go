@@ -29,8 +29,7 @@ func invalid(format string, args ...any) error {
 
 // codeOf is the HTTP status of an error.
 func codeOf(err error) int {
-	var m *mistake
-	if errors.As(err, &m) {
+	if m, ok := errors.AsType[*mistake](err); ok {
 		return m.code
 	}
 	return http.StatusInternalServerError

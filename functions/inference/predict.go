@@ -4,7 +4,7 @@ package inference
 // column, as lists in the order of the features, or as bare values when there
 // is one feature; or inputs, a list for each column.
 func (q *request) readPredict(s *served, v *version, maxRows int) error {
-	c := &cursor{b: q.body}
+	c := q.begin()
 	q.expect(v)
 	if err := c.open('{'); err != nil {
 		return err

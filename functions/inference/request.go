@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"millrace.dev/shared/onnx"
@@ -31,6 +32,8 @@ type request struct {
 	labels  []int // the place of each row's class
 	next    int   // the column that is likely to come next
 	idBytes [32]byte
+	cursor  cursor
+	tensor  tensor
 }
 
 const (
@@ -42,7 +45,7 @@ const (
 
 // requests are those that wait to be used again.
 func (f *F) take() *request {
-	q := f.requests.Get().(*request) //nolint:errcheck,revive // the pool holds nothing else
+	q := f.requests.Get().(*request)
 	q.body, q.out, q.id, q.parameters, q.outputs = q.body[:0], q.out[:0], nil, q.parameters[:0], q.outputs[:0]
 	q.given, q.rows = false, 0
 	return q
@@ -78,7 +81,7 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 		if int64(len(q.body)) > limit {
 			return tooLarge(limit)
 		}
-		if err == io.EOF { //nolint:errorlint // Read gives io.EOF itself
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
@@ -89,6 +92,12 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 
 func tooLarge(limit int64) error {
 	return mistakef(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send the rows in several requests", limit)
+}
+
+// begin goes to the beginning of the body.
+func (q *request) begin() *cursor {
+	q.cursor = cursor{b: q.body}
+	return &q.cursor
 }
 
 // expect prepares the columns for the features of a version.
@@ -156,14 +165,11 @@ func (q *request) check(v *version, limit int) error {
 
 // featureList names the version's features with their types, for error texts.
 func (v *version) featureList() string {
-	text := ""
+	all := make([]string, len(v.contract.Features))
 	for i, f := range v.contract.Features {
-		if i > 0 {
-			text += ", "
-		}
-		text += f.Name + " " + string(f.Type)
+		all[i] = f.Name + " " + string(f.Type)
 	}
-	return text
+	return strings.Join(all, ", ")
 }
 
 // label finds the class of each row: the one with the highest probability, as

@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -78,13 +79,9 @@ func TestCanary(t *testing.T) {
 		}
 		return nil
 	})
-	count := func(headers func(i int) []string, body func(i int) []byte) (canary int) {
-		for i := range 600 {
-			var h []string
-			if headers != nil {
-				h = headers(i)
-			}
-			a := w.ask("POST", "/v2/models/flights/infer", body(i), h...)
+	count := func(n int, body []byte, headers func(i int) []string) (canary int) {
+		for i := range n {
+			a := w.ask("POST", "/v2/models/flights/infer", body, headers(i)...)
 			switch {
 			case a.Version == "2" && a.Parameters["route"] == "canary":
 				canary++
@@ -94,25 +91,21 @@ func TestCanary(t *testing.T) {
 		}
 		return canary
 	}
-	plain := func(int) []byte { return body }
-	// 30 % of 600 with a standard deviation of 11.
-	if n := count(nil, plain); n < 120 || n > 240 {
-		t.Errorf("without a key %d of 600 went to the canary", n)
+	none := func(int) []string { return nil }
+	// 30 % of 300 with a standard deviation of 8.
+	if n := count(300, body, none); n < 50 || n > 130 {
+		t.Errorf("without a key %d of 300 went to the canary", n)
 	}
-	if n := count(func(i int) []string { return []string{"X-Millrace-Key", fmt.Sprint("customer-", i)} }, plain); n < 120 || n > 240 {
-		t.Errorf("by key %d of 600 went to the canary", n)
+	if n := count(300, body, func(i int) []string { return []string{"X-Millrace-Key", fmt.Sprint("customer-", i)} }); n < 50 || n > 130 {
+		t.Errorf("by key %d of 300 went to the canary", n)
 	}
-	for i := range 10 {
+	for i := range 5 {
 		key := fmt.Sprint("customer-", i)
-		if n := count(func(int) []string { return []string{"X-Millrace-Key", key} }, plain); n != 0 && n != 600 {
-			t.Errorf("of the requests of one key, %d of 600 went to the canary", n)
-		}
-		byID := g.inferBody(t, 0, 1, map[string]any{"id": key})
-		if n := count(nil, func(int) []byte { return byID }); n != 0 && n != 600 {
-			t.Errorf("of the requests of one id, %d of 600 went to the canary", n)
-		}
-		if i == 2 {
-			break
+		byKey := count(20, body, func(int) []string { return []string{"X-Millrace-Key", key} })
+		byID := count(20, g.inferBody(t, 0, 1, map[string]any{"id": key}), none)
+		byHeader := count(20, body, func(int) []string { return []string{"X-Request-Id", key} })
+		if byKey != 0 && byKey != 20 || byID != byKey || byHeader != byKey {
+			t.Errorf("of 20 requests of %s, %d went to the canary by key, %d by id, %d by the header's id", key, byKey, byID, byHeader)
 		}
 	}
 }
@@ -272,6 +265,29 @@ func TestVersionThatDoesNotLoad(t *testing.T) {
 	})
 }
 
+// TestFeaturesChange gives the pipeline another feature. The version that does
+// not know it goes on, in this process and in the next, whether requests
+// already bring the new column or not.
+func TestFeaturesChange(t *testing.T) {
+	w, g := servedFlights(t)
+	w.ConfigureYAML(t, strings.Replace(flights, "features: [carrier,", "features: [dest, carrier,", 1))
+	old := string(g.inferBody(t, 0, 1, nil))
+	more := strings.Replace(old, `{"inputs":[`, `{"inputs":[{"name":"dest","shape":[1],"datatype":"BYTES","data":["LAX"]},`, 1)
+	both := func(t *testing.T) {
+		t.Helper()
+		w.until("both requests are answered", func() error {
+			return errors.Join(
+				code(w.ask("POST", "/v2/models/flights/infer", []byte(old)), 200, `"model_version":"1"`),
+				code(w.ask("POST", "/v2/models/flights/infer", []byte(more)), 200, `"model_version":"1"`),
+			)
+		})
+	}
+	t.Run("Now", both)
+	w.stop()
+	w.start()
+	t.Run("AfterARestart", both)
+}
+
 // TestExternalData serves a model whose weights lie beside it.
 func TestExternalData(t *testing.T) {
 	w := newWorld(t)
@@ -304,7 +320,7 @@ func TestWithoutContract(t *testing.T) {
 	w.ConfigureYAML(t, "apiVersion: millrace.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: flights}\nspec: {model: {task: binary_classification}}\n")
 	w.promote("flights", w.register("flights", "lightgbm"))
 	w.start()
-	body := strings.Replace(string(g.inferBody(t, 0, 1, nil)), `"data":[true],"datatype":"BOOL"`, `"data":[1],"datatype":"FP32"`, 1)
+	body := strings.Replace(string(g.inferBody(t, 0, 1, nil)), `"datatype":"BOOL","data":[true]`, `"datatype":"FP32","data":[1]`, 1)
 	a := w.ask("POST", "/v2/models/flights/infer", []byte(body))
 	if a.Code != 200 || math.Abs(a.Outputs[1].Data[1].(float64)-g.Scores[1]) > 1e-6 {
 		t.Errorf("%d %s", a.Code, a.Raw)

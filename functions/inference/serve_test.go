@@ -96,9 +96,9 @@ func TestInfer(t *testing.T) {
 
 	t.Run("TakesMissingValues", func(t *testing.T) {
 		a := w.ask("POST", "/v2/models/flights/infer", []byte(strings.Replace(string(g.inferBody(t, 0, 1, nil)),
-			fmt.Sprintf(`"data":[%v],"datatype":"FP32","name":"temp"`, g.Rows["temp"][0]), `"data":[NaN],"datatype":"FP32","name":"temp"`, 1)))
+			fmt.Sprintf(`"FP32","data":[%v]},{"name":"weekend"`, g.Rows["temp"][0]), `"FP32","data":[NaN]},{"name":"weekend"`, 1)))
 		b := w.ask("POST", "/v2/models/flights/infer", []byte(strings.Replace(string(g.inferBody(t, 0, 1, nil)),
-			fmt.Sprintf(`"data":[%v],"datatype":"FP32","name":"temp"`, g.Rows["temp"][0]), `"data":[null],"datatype":"FP32","name":"temp"`, 1)))
+			fmt.Sprintf(`"FP32","data":[%v]},{"name":"weekend"`, g.Rows["temp"][0]), `"FP32","data":[null]},{"name":"weekend"`, 1)))
 		if a.Code != 200 || fmt.Sprint(a.Outputs) != fmt.Sprint(b.Outputs) {
 			t.Errorf("%s\n%s", a.Raw, b.Raw)
 		}
@@ -212,13 +212,13 @@ spec:
 func TestMistakes(t *testing.T) {
 	w, g := servedFlights(t)
 	good := string(g.inferBody(t, 2, 3, nil)) // UA
-	replace := func(old, new string) string {
+	replace := func(old, by string) string {
 		if !strings.Contains(good, old) {
 			t.Fatalf("%s is not in %s", old, good)
 		}
-		return strings.Replace(good, old, new, 1)
+		return strings.Replace(good, old, by, 1)
 	}
-	hour := fmt.Sprintf(`{"data":[%v],"datatype":"INT64","name":"hour","shape":[1,1]}`, g.Rows["hour"][2])
+	hour := fmt.Sprintf(`{"name":"hour","shape":[1,1],"datatype":"INT64","data":[%v]}`, g.Rows["hour"][2])
 	tensor := func(text string) string { return replace(hour, text) }
 	for _, c := range []struct {
 		name, body string

@@ -122,6 +122,9 @@ func (f *F) load(ctx context.Context, p *state.Pipeline, number int) (_ *version
 		return nil, err
 	}
 	v.describe()
+	if len(v.layout.omitted) > 0 {
+		f.deps.Logger.WarnContext(ctx, "features that are called like columns of the prediction log are not logged", "pipeline", p.Name, "version", number, "features", v.layout.omitted)
+	}
 	v.meters = f.meters.version(p.Name, v.text)
 	if err := v.warmUp(ctx); err != nil {
 		f.deps.Logger.InfoContext(ctx, "a made-up row does not go through the model; it serves all the same", "pipeline", p.Name, "version", number, "error", err)
@@ -129,24 +132,32 @@ func (f *F) load(ctx context.Context, p *state.Pipeline, number int) (_ *version
 	return v, nil
 }
 
-// fit finds the contract that the model keeps: the one it was made under, or
-// else that of now, or one of those before.
+// fit finds the contract that the model keeps: of the configuration it was
+// made under, else of one that ruled at another time. So a champion goes on
+// when the pipeline's features have changed.
 func (f *F) fit(ctx context.Context, v *version, p *state.Pipeline, m *state.Model) error {
-	configs, err := f.configsOf(ctx, p, m)
+	if p.Config == nil {
+		return errors.New("the pipeline has no configuration")
+	}
+	run := p.Run(m.Run)
+	if run == nil || run.Config == p.Configured.Digest {
+		err := f.try(ctx, v, p.Config, p, m)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	past, err := f.configured(ctx, p.Name)
 	if err != nil {
 		return err
 	}
+	slices.Reverse(past)
+	if run != nil {
+		slices.SortStableFunc(past, func(a, b pastConfig) int { return rank(a.digest == run.Config) - rank(b.digest == run.Config) })
+	}
 	var first error
-	for _, c := range configs {
-		contract, err := f.contract(ctx, c, p, m, v.model.Signature())
-		if err == nil {
-			err = v.model.Check(contract)
-		}
-		if err == nil {
-			v.contract = contract
-			return nil
-		}
-		if ctx.Err() != nil {
+	for _, c := range past {
+		err := f.try(ctx, v, c.pipeline, p, m)
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		if first == nil {
@@ -156,27 +167,20 @@ func (f *F) fit(ctx context.Context, v *version, p *state.Pipeline, m *state.Mod
 	return first
 }
 
-// configsOf lists the configurations a version may keep, likeliest first.
-func (f *F) configsOf(ctx context.Context, p *state.Pipeline, m *state.Model) ([]*config.Pipeline, error) {
-	if p.Config == nil {
-		return nil, errors.New("the pipeline has no configuration")
+// rank sorts what is meant before the rest.
+func rank(meant bool) int {
+	if meant {
+		return 0
 	}
-	run := p.Run(m.Run)
-	if run == nil || run.Config == p.Configured.Digest {
-		return []*config.Pipeline{p.Config}, nil
+	return 1
+}
+
+// try checks the model against what a configuration promises.
+func (f *F) try(ctx context.Context, v *version, c *config.Pipeline, p *state.Pipeline, m *state.Model) (err error) {
+	if v.contract, err = f.contract(ctx, c, p, m, v.model.Signature()); err != nil {
+		return err
 	}
-	before, err := f.configured(ctx, p.Name)
-	if err != nil {
-		return nil, err
-	}
-	configs := []*config.Pipeline{p.Config}
-	for _, c := range slices.Backward(before) {
-		if c.digest == run.Config {
-			return append([]*config.Pipeline{c.pipeline}, configs...), nil
-		}
-		configs = append(configs, c.pipeline)
-	}
-	return configs, nil
+	return v.model.Check(v.contract)
 }
 
 const modelFile = "model.onnx"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,6 +39,7 @@ spec:
       temp:     {type: float, nulls: 0.1}
       weekend:  {type: bool}
       flight:   {type: int}
+      dest:     {type: string}
       late:     {type: bool}
   model:
     task: binary_classification
@@ -117,16 +119,19 @@ func (w *world) stop() {
 // until polls until ok says nil.
 func (w *world) until(what string, ok func() error) {
 	w.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		err := ok()
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			w.t.Fatalf("waited in vain until %s: %v", what, err)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -193,16 +198,19 @@ func (g golden) rows() int { return len(g.Scores) / max(1, len(g.Classes)) }
 func (g golden) inferBody(t testing.TB, from, end int, more map[string]any) []byte {
 	t.Helper()
 	datatypes := map[onnx.Type]string{onnx.String: "BYTES", onnx.Int: "INT64", onnx.Float: "FP32", onnx.Bool: "BOOL", onnx.Timestamp: "INT64"}
-	var inputs []map[string]any
+	// In the order in which KServe's and Triton's clients write them.
+	type tensor struct {
+		Name     string `json:"name"`
+		Shape    []int  `json:"shape"`
+		Datatype string `json:"datatype"`
+		Data     []any  `json:"data"`
+	}
+	var inputs []tensor
 	for _, f := range g.Features {
-		inputs = append(inputs, map[string]any{
-			"name": f.Name, "shape": []int{end - from, 1}, "datatype": datatypes[f.Type], "data": g.Rows[f.Name][from:end],
-		})
+		inputs = append(inputs, tensor{f.Name, []int{end - from, 1}, datatypes[f.Type], g.Rows[f.Name][from:end]})
 	}
 	body := map[string]any{"inputs": inputs}
-	for k, v := range more {
-		body[k] = v
-	}
+	maps.Copy(body, more)
 	raw, err := json.Marshal(body)
 	must(t, err)
 	return raw
@@ -246,7 +254,7 @@ func (w *world) ask(method, path string, body []byte, headers ...string) answer 
 }
 
 func (w *world) try(method, path string, body []byte, headers ...string) (answer, error) {
-	req, err := http.NewRequest(method, w.web.URL+path, bytes.NewReader(body)) //nolint:noctx // ends with the server
+	req, err := http.NewRequest(method, w.web.URL+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
