@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/failpoint"
 )
 
 // ErrMoved says that a commit was refused because something it hung on has
@@ -223,13 +225,9 @@ func (c Commit) entry(d events.Data, cause string, ordinals map[string]int) (ent
 	if h.TraceParent == "" {
 		h.TraceParent = traceParent(h.CorrelationID)
 	}
-	for k, v := range c.Attributes {
-		h.Attributes[k] = v
-	}
+	maps.Copy(h.Attributes, c.Attributes)
 	if a, ok := d.(events.Attributed); ok {
-		for k, v := range a.Attributes() {
-			h.Attributes[k] = v
-		}
+		maps.Copy(h.Attributes, a.Attributes())
 	}
 	e := events.Envelope{Header: h, Data: body}
 	if len(body) > events.MaxDataBytes {
@@ -314,10 +312,12 @@ func (l *Log) send(ctx context.Context, entries []entry) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if len(msgs) == 1 {
+		failpoint.Hit("append.before")
 		ack, err := l.js.PublishMsg(ctx, msgs[0])
 		if err != nil {
 			return 0, err
 		}
+		failpoint.Hit("append.after")
 		return ack.Sequence, nil
 	}
 	select {
@@ -326,10 +326,12 @@ func (l *Log) send(ctx context.Context, entries []entry) (uint64, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
+	failpoint.Hit("batch.before")
 	ack, err := jetstreamext.PublishMsgBatch(ctx, l.js, msgs)
 	if err != nil {
 		return 0, err
 	}
+	failpoint.Hit("batch.after")
 	return ack.Sequence, nil
 }
 
@@ -404,8 +406,7 @@ func verdict(err error) answer {
 
 // explain adds what a person can do about a refusal that sending again will not mend.
 func explain(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case 10047, 10023:
 			return fmt.Errorf("%w: the NATS server has no storage left for the log; free disk space or raise its limit", err)

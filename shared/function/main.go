@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -70,8 +71,8 @@ func run[C interface{ Validate() error }, F Function](ctx context.Context, name 
 
 	var teardown []func() error
 	defer func() {
-		for i := len(teardown) - 1; i >= 0; i-- {
-			err = errors.Join(err, teardown[i]())
+		for _, stop := range slices.Backward(teardown) {
+			err = errors.Join(err, stop())
 		}
 	}()
 	traces, stopTraces, err := telemetry.Traces(ctx, name)

@@ -13,6 +13,7 @@ import (
 
 	"millrace.dev/events"
 	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/failpoint"
 	"millrace.dev/triggers"
 )
 
@@ -123,7 +124,10 @@ func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
 	if o.Err != nil {
 		return m.NakWithDelay(o.After)
 	}
-	return m.Ack()
+	failpoint.Hit("ack.before")
+	err = m.Ack()
+	failpoint.Hit("ack.after")
+	return err
 }
 
 // stillAlive keeps a delivery from coming again while it is handled.

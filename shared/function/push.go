@@ -68,8 +68,7 @@ func ReadHTTP(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxPushBytes)
 	ce, err := cehttp.NewEventFromHTTPRequest(r)
 	if err != nil {
-		var tooLong *http.MaxBytesError
-		if errors.As(err, &tooLong) {
+		if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
 			return events.Envelope{}, fmt.Errorf("the event is larger than %d bytes", maxPushBytes)
 		}
 		return events.Envelope{}, fmt.Errorf("this is not a CloudEvent over HTTP (binary or structured): %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -208,9 +209,7 @@ func (v View) after(e events.Envelope) View {
 	for _, g := range eventlog.GuardedNouns {
 		if g == noun {
 			next.guards = make(map[string]uint64, len(v.guards)+1)
-			for k, n := range v.guards {
-				next.guards[k] = n
-			}
+			maps.Copy(next.guards, v.guards)
 			next.guards[noun] = e.Sequence
 		}
 	}

@@ -137,7 +137,7 @@ func start(dir string) (url string, stop func() error, err error) {
 	go func() {
 		ended <- up.Run(ctx, up.Options{
 			Dir: filepath.Join(dir, "millrace"), Pipelines: []string{filepath.Join(dir, "tumours")}, Listen: "127.0.0.1:0",
-			Drain: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Started: func(a string) { started <- a },
+			Drain: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Started: func(a string) { started <- a },
 		})
 	}()
 	select {
@@ -156,7 +156,7 @@ func sample(from, to string, rows int, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	all, err := r.Next(int(r.Rows()))
 	if err != nil {
 		return err

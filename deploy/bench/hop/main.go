@@ -10,7 +10,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -111,7 +110,7 @@ type bench struct {
 }
 
 func newBench(ctx context.Context, dir string, always bool) (*bench, error) {
-	b := &bench{dir: dir, logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	b := &bench{dir: dir, logger: slog.New(slog.DiscardHandler)}
 	var err error
 	if b.server, err = embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "log"), SyncAlways: always}); err != nil {
 		return nil, err
@@ -224,7 +223,7 @@ func parallel(n, workers int, f func(int) error) error {
 			for i := range next {
 				if err := f(i); err != nil {
 					first <- err
-					for range next { //nolint:revive // drain, so that the sender ends
+					for range next { // drain, so that the sender ends
 					}
 					return
 				}

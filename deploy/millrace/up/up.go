@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -77,9 +78,9 @@ func (s *system) onStop(name string, stop func(context.Context) error) {
 // stop undoes in the opposite order what was started.
 func (s *system) stop(ctx context.Context) error {
 	var errs []error
-	for i := len(s.teardown) - 1; i >= 0; i-- {
-		if err := s.teardown[i].stop(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop %s: %w", s.teardown[i].name, err))
+	for _, t := range slices.Backward(s.teardown) {
+		if err := t.stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", t.name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -112,10 +113,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	served, err := s.serve(ctx, listener)
-	if err != nil {
-		return err
-	}
+	served := s.serve(ctx, listener)
 	if err := s.startFunctions(ctx); err != nil {
 		return err
 	}
@@ -230,7 +228,7 @@ func (s *system) deps(name string) (function.Deps, error) {
 }
 
 // serve answers on the listener.
-func (s *system) serve(ctx context.Context, l net.Listener) (<-chan error, error) {
+func (s *system) serve(ctx context.Context, l net.Listener) <-chan error {
 	server := &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
@@ -242,5 +240,5 @@ func (s *system) serve(ctx context.Context, l net.Listener) (<-chan error, error
 		}
 	}()
 	s.onStop("server", server.Shutdown)
-	return failed, nil
+	return failed
 }
