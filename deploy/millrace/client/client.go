@@ -1,0 +1,224 @@
+// Package client talks to a running Millrace: it uploads, asks, predicts and
+// follows the event log, all by the HTTP that the gateway and inference answer.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client talks to one system. It is safe for concurrent use.
+type Client struct {
+	base  *url.URL
+	token string
+	http  *http.Client
+}
+
+// New is a client of the system at server, such as http://127.0.0.1:8080. The
+// token goes along with every request unless it is empty.
+func New(server, token string) (*Client, error) {
+	if !strings.Contains(server, "://") {
+		server = "http://" + server
+	}
+	base, err := url.Parse(server)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, &Error{Text: fmt.Sprintf("%q is not the address of a server", server), Hint: "write it as http://host:port"}
+	}
+	base.Path = strings.TrimSuffix(base.Path, "/")
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     time.Minute,
+	}
+	return &Client{base: base, token: token, http: &http.Client{Transport: transport}}, nil
+}
+
+// Server is the address of the system.
+func (c *Client) Server() string { return c.base.String() }
+
+// Error is an answer that is not what was asked for, in words for a person.
+type Error struct {
+	// Status is that of HTTP, 0 when there was no answer.
+	Status int
+	Text   string
+	// Hint says what to do about it.
+	Hint string
+}
+
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Text
+	}
+	return e.Text + " (" + e.Hint + ")"
+}
+
+// url is the address of a path, whose parts are escaped, and a query.
+func (c *Client) url(query url.Values, parts ...string) string {
+	u := c.base.JoinPath(escaped(parts)...)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// escaped escapes what JoinPath would take for a path's own characters. A part
+// may hold slashes that divide.
+func escaped(parts []string) []string {
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		segments := strings.Split(p, "/")
+		for k := range segments {
+			segments[k] = url.PathEscape(segments[k])
+		}
+		out[i] = strings.Join(segments, "/")
+	}
+	return out
+}
+
+// send makes a request and gives an answer of status 2xx; another is an *Error.
+func (c *Client) send(ctx context.Context, method, address string, body io.Reader, header http.Header) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, address, body)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range header {
+		r.Header[k] = v
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	if answer.StatusCode/100 != 2 {
+		defer answer.Body.Close()
+		return nil, refusal(answer)
+	}
+	return answer, nil
+}
+
+// unreachable says why there was no answer.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var op *net.OpError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return &Error{Text: fmt.Sprintf("there is no host %s", dns.Name), Hint: "check --server (or MILLRACE_SERVER)"}
+	case errors.As(err, &op) && op.Op == "dial":
+		return &Error{
+			Text: "no server answers at " + c.Server(),
+			Hint: "start one: millrace up --pipelines DIR; or name another with --server (or MILLRACE_SERVER)",
+		}
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return &Error{Text: fmt.Sprintf("the connection to %s broke: %v", c.Server(), err), Hint: "is it still running? Try again"}
+}
+
+// maxRefusal bounds what is read of an answer that says what is wrong.
+const maxRefusal = 64 << 10
+
+// refusal reads what a server says instead of what was asked for.
+func refusal(r *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxRefusal))
+	var said struct {
+		Error string `json:"error"`
+		Hint  string `json:"hint"`
+	}
+	e := &Error{Status: r.StatusCode}
+	if json.Unmarshal(body, &said) == nil && said.Error != "" {
+		e.Text, e.Hint = said.Error, said.Hint
+	} else if e.Text = strings.TrimSpace(string(body)); e.Text == "" || strings.HasPrefix(e.Text, "<") {
+		e.Text = "the server answers " + r.Status
+	}
+	if r.StatusCode == http.StatusUnauthorized && e.Hint == "" {
+		e.Hint = "set MILLRACE_TOKEN, or --token"
+	}
+	return e
+}
+
+// JSON answers with the body of a GET as it came, for those who show it.
+func (c *Client) JSON(ctx context.Context, query url.Values, parts ...string) (json.RawMessage, error) {
+	answer, err := c.send(ctx, http.MethodGet, c.url(query, parts...), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	if !json.Valid(body) {
+		return nil, notMillrace(c)
+	}
+	return body, nil
+}
+
+// Get reads the answer to a GET into v.
+func (c *Client) Get(ctx context.Context, v any, query url.Values, parts ...string) error {
+	body, err := c.JSON(ctx, query, parts...)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return notMillrace(c)
+	}
+	return nil
+}
+
+func notMillrace(c *Client) error {
+	return &Error{Text: c.Server() + " answers, but not as Millrace does", Hint: "check --server (or MILLRACE_SERVER)"}
+}
+
+// exchange sends a body and reads the answer into v.
+func (c *Client) exchange(ctx context.Context, method, address string, body io.Reader, header http.Header, v any) error {
+	answer, err := c.send(ctx, method, address, body, header)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	return decode(c, answer.Body, v)
+}
+
+func decode(c *Client, body io.Reader, v any) error {
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return notMillrace(c)
+	}
+	return nil
+}
+
+func jsonBody(v any) (io.Reader, http.Header, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, nil, err
+	}
+	return bytes.NewReader(b), http.Header{"Content-Type": {"application/json"}}, nil
+}
+
+// Do asks for a path and gives the body of the answer. The caller closes it.
+func (c *Client) Do(ctx context.Context, method string, parts ...string) (io.ReadCloser, error) {
+	answer, err := c.send(ctx, method, c.url(nil, parts...), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
+// Exchange asks for a path by a method without a body and reads the answer into v.
+func (c *Client) Exchange(ctx context.Context, method string, v any, parts ...string) error {
+	return c.exchange(ctx, method, c.url(nil, parts...), nil, nil, v)
+}

@@ -1,0 +1,124 @@
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"millrace.dev/deploy/millrace/client"
+	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/functions/gateway"
+)
+
+func (a *app) newDeadLetters() *cobra.Command {
+	c := newList(a, "deadletters", "What functions gave up; show, retry or drop it", "api/deadletters", a.showDeadLetters)
+	c.Long = `Events that a function gave up, each with its reason. Nothing is lost: when the
+reason is gone, send the event again with retry; or drop it.`
+	c.Example = "  millrace deadletters\n  millrace deadletters show 3f9c0a1b\n  millrace deadletters retry 3f9c0a1b"
+	list := newList(a, "list", "The same as deadletters alone", "api/deadletters", a.showDeadLetters)
+	c.AddCommand(list, a.newDeadLetterShow(), a.newDeadLetterClose("retry", "Send the event again, to the function that gave it up"),
+		a.newDeadLetterClose("drop", "Close it without sending it again"))
+	return c
+}
+
+func (a *app) showDeadLetters(rows []gateway.DeadLetterRow) {
+	if len(rows) == 0 {
+		a.err.Line("no dead letters: nothing was given up")
+		return
+	}
+	t := [][]terminal.Cell{}
+	for _, r := range rows {
+		t = append(t, []terminal.Cell{
+			terminal.Text(short8(r.ID)), terminal.Text(r.Pipeline), terminal.Toned(terminal.Bad, r.Function), terminal.Text(typeWords(r.Type)), terminal.Text(r.Subject),
+			terminal.Text(terminal.Number(r.Attempts)), terminal.Text(a.out.Ago(r.Time)), terminal.Text(r.Reason),
+		})
+	}
+	a.out.Table([]terminal.Column{
+		terminal.Left("ID"), terminal.Left("PIPELINE"), terminal.Left("FUNCTION"), terminal.Left("EVENT"), terminal.Rest("ABOUT"), terminal.Right("ATTEMPTS"),
+		terminal.Left("GIVEN UP"), terminal.Rest("REASON"),
+	}, t)
+}
+
+// short8 is as much of an event's id as a person has to type.
+func short8(id string) string { return id[:min(8, len(id))] }
+
+func (a *app) newDeadLetterShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "The whole of one, its event included",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return show(c.Context(), a, url.Values{}, "api/deadletters/"+args[0], func(d gateway.DeadLetter) {
+				line := func(noun string, tone terminal.Tone, text string) {
+					if text != "" {
+						a.out.Line(a.out.Styled(terminal.Faint, noun), a.out.Styled(tone, text))
+					}
+				}
+				line("id        ", terminal.Plain, d.ID)
+				line("pipeline  ", terminal.Plain, d.Pipeline)
+				line("function  ", terminal.Plain, d.Function)
+				line("reason    ", terminal.Bad, d.Reason)
+				line("attempts  ", terminal.Plain, attempts(d))
+				line("event     ", terminal.Plain, typeWords(d.Type)+" "+d.Event)
+				line("about     ", terminal.Plain, d.Subject)
+				var b bytes.Buffer
+				if json.Indent(&b, d.Original.Data, "  ", "  ") == nil {
+					a.out.Line(a.out.Styled(terminal.Faint, "data"))
+					for _, l := range terminal.Lines(b.String()) {
+						a.out.Line("  ", l)
+					}
+				}
+				a.out.Line()
+				a.out.Line(a.out.Styled(terminal.Faint, "when the reason is gone: "), "millrace deadletters retry "+short8(d.ID))
+			})
+		},
+	}
+}
+
+func attempts(d gateway.DeadLetter) string {
+	text := terminal.Number(d.Attempts)
+	if d.Rejected {
+		return text + ", then refused for good"
+	}
+	first, err1 := time.Parse(time.RFC3339Nano, d.First)
+	last, err2 := time.Parse(time.RFC3339Nano, d.Last)
+	if err1 == nil && err2 == nil {
+		return text + " within " + terminal.Duration(last.Sub(first))
+	}
+	return text
+}
+
+func (a *app) newDeadLetterClose(action, short string) *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:   action + " ID...",
+		Short: short,
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			done := []client.Asked{}
+			for _, id := range args {
+				asked, err := cl.CloseDeadLetter(c.Context(), id, action, me(), reason)
+				if err != nil {
+					return err
+				}
+				done = append(done, asked)
+				if !a.json() {
+					a.out.Line(a.out.Styled(terminal.Good, map[string]string{"retry": "sent again", "drop": "dropped"}[action]), "  "+terminal.Clean(id), a.out.Styled(terminal.Faint, "  "+asked.Event))
+				}
+			}
+			if a.json() {
+				return a.print(done)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why, for the log")
+	return c
+}

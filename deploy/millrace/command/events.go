@@ -1,0 +1,128 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"millrace.dev/deploy/millrace/client"
+	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/events"
+)
+
+func (a *app) newEvents() *cobra.Command {
+	var s selection
+	var q client.Query
+	var follow, all bool
+	c := &cobra.Command{
+		Use:   "events [PIPELINE]",
+		Short: "The event log, and what comes",
+		Long: `The newest events of the log, or those from a sequence on; with --follow also
+those that come. Records of handlings that announced nothing are left out,
+unless --all or --type asks for them. With -o json each event is one line.`,
+		Example: `  millrace events flights --follow
+  millrace events --type model.promoted,drift.detected
+  millrace events flights --from 120 -o json | jq .type`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			q.Pipeline = s.pipeline
+			if err := knownTypes(q.Types); err != nil {
+				return err
+			}
+			return a.events(c, q, follow, all || len(q.Types) > 0)
+		},
+	}
+	s.flags(c, false)
+	f := c.Flags()
+	f.StringSliceVar(&q.Types, "type", nil, "only these types, such as model.promoted; may be repeated")
+	f.BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C")
+	f.Uint64Var(&q.From, "from", 0, "from this sequence on, rather than the newest")
+	f.IntVarP(&q.Limit, "limit", "n", 0, "at most so many (100 of the newest by default)")
+	f.BoolVar(&all, "all", false, "also records of handlings that announced nothing")
+	return c
+}
+
+// knownTypes refuses a name that no event has.
+func knownTypes(names []string) error {
+	var known []string
+	for _, t := range events.Catalogue() {
+		known = append(known, t.Noun()+"."+t.Past())
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, events.TypePrefix) || slices.Contains(known, n) || strings.Count(n, ".") > 1 {
+			continue
+		}
+		return fail(Usage, "--type %s is no type of event", n).try("one of: %s; or the whole name of a foreign type", strings.Join(known, ", "))
+	}
+	return nil
+}
+
+func (a *app) events(c *cobra.Command, q client.Query, follow, all bool) error {
+	cl, err := a.client()
+	if err != nil {
+		return err
+	}
+	seq := cl.Events(c.Context(), q)
+	if follow {
+		seq = cl.Follow(c.Context(), q)
+	}
+	quiet := events.EventHandled{}.EventType()
+	shown := 0
+	for e, err := range seq {
+		if follow && c.Context().Err() != nil {
+			return nil // Ctrl-C is how following ends.
+		}
+		if err != nil {
+			return err
+		}
+		if e.Type == quiet && !all {
+			continue
+		}
+		shown++
+		if err := a.showEvent(e, q.Pipeline == ""); err != nil {
+			return err
+		}
+	}
+	if shown == 0 && !follow && !a.json() {
+		a.none("event", "upload data, or see millrace status")
+	}
+	return nil
+}
+
+func (a *app) showEvent(e events.Envelope, pipeline bool) error {
+	if a.json() {
+		line, err := jsonEvent(e)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.Out, "%s\n", line)
+		return err
+	}
+	tone := terminal.Plain
+	if d, err := events.DecodeData(e); err == nil {
+		tone = toneOf(d)
+	}
+	name := ""
+	if pipeline {
+		name = fmt.Sprintf("%-12s  ", e.Pipeline)
+	}
+	a.out.Line(a.out.Styled(terminal.Faint, fmt.Sprintf("%6d  %s  ", e.Sequence, a.out.Clock(e.Time))), a.out.Styled(terminal.Plain, name),
+		a.out.Styled(tone, fmt.Sprintf("%-*s  ", eventWidth, typeWords(e.Type))), a.out.Styled(terminal.Plain, events.Summary(e)))
+	return nil
+}
+
+// jsonEvent is an event as the API writes it: with its place in the log.
+func jsonEvent(e events.Envelope) ([]byte, error) {
+	var m map[string]json.RawMessage
+	b, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	m["sequence"] = json.RawMessage(fmt.Sprintf("%q", fmt.Sprint(e.Sequence)))
+	return json.Marshal(m)
+}

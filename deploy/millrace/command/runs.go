@@ -1,0 +1,76 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/functions/gateway"
+	"millrace.dev/shared/state"
+)
+
+func (a *app) newRuns() *cobra.Command {
+	c := newList(a, "runs", "The trainings, and what came of them", "api/runs", a.showRuns)
+	c.Example = "  millrace runs flights"
+	return c
+}
+
+func (a *app) showRuns(rows []gateway.RunRow) {
+	if len(rows) == 0 {
+		a.none("run", "data that passes its contract starts one, or: millrace retrain PIPELINE")
+		return
+	}
+	t := [][]terminal.Cell{}
+	for _, r := range rows {
+		tone, text := terminal.Good, progressOf(r)
+		switch r.Status {
+		case state.RunStarted:
+			tone = terminal.Warn
+		case state.RunFailed:
+			tone, text = terminal.Bad, r.Failure
+		}
+		t = append(t, []terminal.Cell{
+			terminal.Text(r.Pipeline), terminal.Text(r.Run), terminal.Toned(tone, string(r.Status)), terminal.Text(terminal.Version(r.Version)),
+			terminal.Text(r.Trigger), terminal.Text(terminal.Number(r.Rows)), terminal.Text(terminal.Number(r.Holdout)), terminal.Text(took(r.Seconds)),
+			terminal.Text(a.out.Ago(r.Started)), terminal.Text(text),
+		})
+	}
+	a.out.Table([]terminal.Column{
+		terminal.Left("PIPELINE"), terminal.Left("RUN"), terminal.Left("STATUS"), terminal.Left("MODEL"), terminal.Left("BECAUSE OF"),
+		terminal.Right("ROWS"), terminal.Right("HELD OUT"), terminal.Right("TOOK"), terminal.Left("STARTED"), terminal.Rest("LAST WORD"),
+	}, t)
+}
+
+func (a *app) newLogs() *cobra.Command {
+	return &cobra.Command{
+		Use:     "logs RUN",
+		Short:   "What a trainer printed",
+		Example: "  millrace logs 3f9c0a1b2c4d",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := a.client()
+			if err != nil {
+				return err
+			}
+			answer, err := cl.Do(c.Context(), http.MethodGet, "api/runs", args[0], "log")
+			if err != nil {
+				return err
+			}
+			defer answer.Close()
+			log, err := io.ReadAll(answer)
+			if err != nil {
+				return fmt.Errorf("read the log: %w", err)
+			}
+			if a.json() {
+				return a.print(map[string]string{"run": args[0], "log": string(log)})
+			}
+			for _, line := range terminal.Lines(string(log)) {
+				a.out.Line(line)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,272 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"millrace.dev/deploy/millrace/client"
+	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/deploy/millrace/wait"
+	"millrace.dev/events"
+)
+
+// waiting are the flags of commands that can wait for what comes of them.
+type waiting struct {
+	wait    bool
+	timeout time.Duration
+}
+
+func (w *waiting) flags(c *cobra.Command, what string) {
+	c.Flags().BoolVar(&w.wait, "wait", false, what)
+	c.Flags().DurationVar(&w.timeout, "timeout", 30*time.Minute, "how long --wait waits; the system goes on all the same")
+}
+
+// target is one thing that is waited for.
+type target struct {
+	// what is how a person calls it, pipeline where it happens.
+	what, pipeline string
+	event          string
+	chain          *wait.Chain
+}
+
+// result is a target with its outcome, as -o json prints it.
+type result struct {
+	What     string        `json:"what"`
+	Pipeline string        `json:"pipeline"`
+	Event    string        `json:"event"`
+	Outcome  *wait.Outcome `json:"outcome,omitempty"`
+}
+
+func (t target) result() result {
+	o, _ := t.chain.Ended()
+	return result{What: t.what, Pipeline: t.pipeline, Event: t.event, Outcome: o}
+}
+
+// settle is how long an outcome stands before it is believed that might be one
+// of several things a handling announced; and answerWithin how long a request
+// that takes no work may take to be answered.
+const (
+	settle       = 700 * time.Millisecond
+	answerWithin = 30 * time.Second
+)
+
+var errTimeout = errors.New("timed out")
+
+// watch follows the log until every target has ended, and tells on the
+// standard error what happens.
+func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets []target, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
+	defer cancel()
+	q := client.Query{From: from}
+	for _, t := range targets {
+		if q.Pipeline != "" && q.Pipeline != t.pipeline {
+			q.Pipeline = ""
+			break
+		}
+		q.Pipeline = t.pipeline
+	}
+	type arrival struct {
+		events.Envelope
+		err error
+	}
+	arrivals := make(chan arrival)
+	go func() {
+		for e, err := range c.Follow(ctx, q) {
+			select {
+			case arrivals <- arrival{e, err}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	told := &teller{app: a, began: time.Now()}
+	defer a.err.Done()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	still := time.NewTimer(settle)
+	defer still.Stop()
+	for !allEnded(targets, false) {
+		select {
+		case e := <-arrivals:
+			if e.err != nil {
+				return a.waited(ctx, e.err, targets, timeout)
+			}
+			ours := false
+			for _, t := range targets {
+				ours = t.chain.See(e.Envelope) || ours
+			}
+			if ours {
+				told.event(e.Envelope)
+			}
+			still.Reset(settle)
+		case <-still.C:
+			if allEnded(targets, true) {
+				return nil
+			}
+		case <-second.C:
+			told.passes()
+		case <-ctx.Done():
+			return a.waited(ctx, context.Cause(ctx), targets, timeout)
+		}
+	}
+	return nil
+}
+
+// allEnded tells whether every target has an outcome; an unsettled one counts
+// only if nothing has come for a moment.
+func allEnded(targets []target, quiet bool) bool {
+	for _, t := range targets {
+		if o, settled := t.chain.Ended(); o == nil || !settled && !quiet {
+			return false
+		}
+	}
+	return true
+}
+
+// waited says why the waiting ended before the end.
+func (a *app) waited(ctx context.Context, err error, targets []target, timeout time.Duration) error {
+	if ctx.Err() == nil || !errors.Is(context.Cause(ctx), errTimeout) {
+		return err
+	}
+	for _, t := range targets {
+		if o, _ := t.chain.Ended(); o == nil {
+			return fail(TimedOut, "%s had not ended after %s; the system goes on with it", t.what, terminal.Duration(timeout)).
+				try("millrace why %s, millrace status %s", t.event, t.pipeline)
+		}
+	}
+	return nil
+}
+
+// teller tells of events as they happen.
+type teller struct {
+	*app
+	began    time.Time
+	progress string
+	last     time.Time // of a line of progress where there is no terminal
+}
+
+const progressEvery = 2 * time.Second
+
+func (t *teller) event(e events.Envelope) {
+	d, err := events.DecodeData(e)
+	if err != nil {
+		return
+	}
+	switch d := d.(type) {
+	case events.TrainingProgressed:
+		t.progress = events.Summary(e)
+		if t.err.IsTerminal() {
+			t.passes()
+		} else if time.Since(t.last) >= progressEvery {
+			t.last = time.Now()
+			t.line(e, terminal.Faint)
+		}
+		return
+	case events.EventHandled:
+		return // what it says is the outcome, or stands in what was announced beside it
+	case events.ModelApproved:
+		t.progress = ""
+		t.headed(e, terminal.Good, fmt.Sprintf("v%d approved", d.Version))
+		t.err.IndentedTable(indent, verdictColumns, verdictCells(d.Verdicts))
+		return
+	case events.ModelRejected:
+		t.progress = ""
+		t.headed(e, terminal.Bad, fmt.Sprintf("v%d rejected", d.Version))
+		t.err.IndentedTable(indent, verdictColumns, verdictCells(d.Verdicts))
+		return
+	}
+	t.progress = ""
+	t.line(e, toneOf(d))
+}
+
+// indent is as wide as what stands before an event's summary.
+var indent = strings.Repeat(" ", len("15:04:05  ")+eventWidth+2)
+
+// passes shows that time passes, where a person may watch.
+func (t *teller) passes() {
+	text := "waiting"
+	if t.progress != "" {
+		text = t.progress
+	}
+	t.err.Progress(fmt.Sprintf("%s (%s)", text, terminal.Duration(time.Since(t.began))))
+}
+
+func (t *teller) line(e events.Envelope, tone terminal.Tone) { t.headed(e, tone, events.Summary(e)) }
+
+func (t *teller) headed(e events.Envelope, tone terminal.Tone, text string) {
+	t.err.Line(t.err.Styled(terminal.Faint, t.err.Clock(e.Time)+"  "), t.err.Styled(tone, fmt.Sprintf("%-*s  ", eventWidth, typeWords(e.Type))), t.err.Styled(terminal.Plain, text))
+}
+
+// eventWidth is the width of the longest name of an event: noun.past.
+const eventWidth = len("deadletter.recorded")
+
+// typeWords is a type's name in short: model.promoted.
+func typeWords(name string) string {
+	if !strings.HasPrefix(name, events.TypePrefix) {
+		return name
+	}
+	noun, past := events.Words(name)
+	return noun + "." + past
+}
+
+// toneOf says what kind of news an event is.
+func toneOf(d events.Data) terminal.Tone {
+	switch d.(type) {
+	case events.PartitionRejected, events.TrainingFailed, events.ModelRejected, events.RolloutAborted, events.ModelRolledBack, events.DeadLetterRecorded:
+		return terminal.Bad
+	case events.DatasetValidated, events.TrainingCompleted, events.ModelApproved, events.ModelPromoted, events.RolloutCompleted:
+		return terminal.Good
+	case events.DriftDetected, events.TrainingSkipped, events.PartitionRemoved:
+		return terminal.Warn
+	case events.EventHandled, events.ScheduleTicked, events.PredictionsLogged, events.TrainingProgressed, events.EventDeferred, events.DriftChecked:
+		return terminal.Faint
+	}
+	return terminal.Plain
+}
+
+// conclude prints the outcomes and gives the first that is no success as the
+// error.
+func (a *app) conclude(targets []target) error {
+	var first error
+	results := make([]result, len(targets))
+	for i, t := range targets {
+		results[i] = t.result()
+		o := results[i].Outcome
+		if o == nil {
+			continue
+		}
+		if !a.json() {
+			a.showOutcome(t, *o)
+		}
+		if e := outcomeError(t, *o); e != nil && first == nil {
+			first = e
+		}
+	}
+	if a.json() {
+		if err := a.print(results); err != nil {
+			return err
+		}
+	}
+	return first
+}
+
+// outcomeError is nil for a success.
+func outcomeError(t target, o wait.Outcome) error {
+	code := map[wait.End]Code{wait.Rejected: Rejected, wait.Failed: TrainingFailed, wait.GivenUp: Failed}[o.End]
+	if code == Done {
+		return nil
+	}
+	e := fail(code, "%s", o.Reason)
+	if o.End == wait.Failed {
+		e.text = "training failed: " + o.Reason
+	}
+	if o.Hint != "" {
+		return e.try("%s", o.Hint)
+	}
+	return e.try("millrace why %s", o.Event)
+}
