@@ -14,6 +14,7 @@ import (
 	"millrace.dev/events"
 	"millrace.dev/functions/train-launcher/runner"
 	"millrace.dev/functions/train-launcher/signature"
+	"millrace.dev/shared/failpoint"
 	"millrace.dev/shared/state"
 )
 
@@ -55,9 +56,11 @@ func (f *F) collect(ctx context.Context, t *task, end runner.Result, said map[st
 		}
 	}
 	done.Model = events.NewModel(modelFiles)
+	failpoint.Hit("collect.before")
 	if err := f.announce(ctx, t, done); err != nil {
 		return err
 	}
+	failpoint.Hit("collect.after")
 	f.measures.seconds.WithLabelValues(t.pipeline, "completed").Observe(end.Seconds)
 	f.deps.Logger.InfoContext(ctx, "a run has ended", "pipeline", t.pipeline, "run", t.run.Run, "seconds", end.Seconds)
 	f.clear(ctx, t)

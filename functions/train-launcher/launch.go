@@ -18,12 +18,14 @@ import (
 	"millrace.dev/events"
 	"millrace.dev/functions/train-launcher/runner"
 	"millrace.dev/shared/artifact"
+	"millrace.dev/shared/failpoint"
 )
 
 // launch starts a runner for the task; ended is closed when it has ended. It
 // is safe to do twice, also by two processes: one runner gets the folder's
 // lock, and the others end.
 func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err error) {
+	failpoint.Hit("launch.before")
 	if !t.folder.HasJob() {
 		job, err := f.job(ctx, t)
 		if err != nil {
@@ -45,12 +47,13 @@ func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err err
 	// It gets a session of its own, so that what ends this process's terminal
 	// or group spares it.
 	cmd := exec.Command(f.cfg.Runner, string(t.folder)) //nolint:noctx // the runner outlives this process
-	cmd.Env = env
+	cmd.Env = append(env, failpoint.Environ()...)
 	cmd.Stdout, cmd.Stderr = diary, diary
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the runner: %w", err)
 	}
+	failpoint.Hit("launch.after")
 	f.deps.Logger.InfoContext(ctx, "a runner was started", "pipeline", t.pipeline, "run", t.run.Run, "process", cmd.Process.Pid)
 	done := make(chan struct{})
 	go func() {

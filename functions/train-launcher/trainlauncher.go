@@ -149,7 +149,6 @@ func deciding[In events.Data](f *F, decide func(events.Event[In], *state.Pipelin
 	}
 }
 
-
 // prepare makes a run of what is wanted: its key, and the cut. When there is a
 // reason not to run, that is the decision.
 func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.TrainingStarted, decision, error) {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"millrace.dev/shared/failpoint"
 )
 
 // ending is how an attempt ended. The zero value is a good end.
@@ -53,6 +55,7 @@ func (r *run) attempt(deadline time.Time) (ending, error) {
 	if err := r.folder.write("attempts.json", r.past); err != nil {
 		return ending{}, err
 	}
+	failpoint.Hit("attempt.before")
 	if err := r.prepare(); err != nil {
 		return ending{unstarted: err}, nil
 	}
@@ -81,6 +84,7 @@ func (r *run) attempt(deadline time.Time) (ending, error) {
 		_, _ = io.CopyBuffer(r.log, onlyReader{read}, make([]byte, 64<<10))
 	}()
 	stopped := r.watch(cmd, deadline)
+	failpoint.Hit("attempt.after")
 	endGroup(cmd.Process.Pid)
 	endAll(children) // what has left the group, and has come to this process
 	_ = read.SetReadDeadline(time.Now().Add(lastWords))

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"millrace.dev/shared/failpoint"
 )
 
 // Main is the runner's main: args are the run's folder alone. It gives the
@@ -73,7 +75,10 @@ func Run(folder Folder) error {
 	if err := errors.Join(err, r.log.Close()); err != nil {
 		return err
 	}
-	return folder.write("result.json", result)
+	failpoint.Hit("result.before")
+	err = folder.write("result.json", result)
+	failpoint.Hit("result.after")
+	return err
 }
 
 // try makes attempts until one is final.
