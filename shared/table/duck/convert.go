@@ -220,6 +220,8 @@ func (c *conversion) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &u) || ctx.Err() != nil:
 		return err
+	case outOfMemory(err):
+		return c.in.reject(fmt.Sprintf("converting it needs more than the %s of memory that are allowed", c.lim.Memory), "split it, or make prepare simpler")
 	case strings.Contains(err.Error(), castError):
 		return c.explainCast(ctx, err)
 	case c.from == "prepared" && !csvLine.MatchString(err.Error()):

@@ -31,9 +31,16 @@ func aboutInput(err error) bool {
 			}
 		}
 	case duckdb.ErrorTypeOutOfMemory:
-		return !strings.Contains(d.Msg, "disk") // the folder for what did not fit into memory is full
+		return outOfMemory(err)
 	}
 	return true
+}
+
+// outOfMemory reports whether more memory was needed than is allowed; not
+// whether the disk is full, where DuckDB puts what does not fit into memory.
+func outOfMemory(err error) bool {
+	var d *duckdb.Error
+	return errors.As(err, &d) && d.Type == duckdb.ErrorTypeOutOfMemory && !strings.Contains(d.Msg, "disk")
 }
 
 // The parts of DuckDB's messages about CSV files. DuckDB has no other
