@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"net/http"
+
+	"millrace.dev/shared/failpoint"
 )
 
 // maxEvents bounds the body of POST /events: a batch of events, or what an
@@ -63,6 +65,7 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, as []arrival) error {
 	if err := f.arrived(ctx, "http", as); err != nil {
 		return err
 	}
+	failpoint.Hit("answer.before")
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"millrace.dev/events"
 	"millrace.dev/shared/artifact"
 	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/failpoint"
 	"millrace.dev/shared/state"
 )
 
@@ -64,7 +65,9 @@ func (f *F) upload(w http.ResponseWriter, r *http.Request) error {
 		}
 		out.Uploads = append(out.Uploads, u)
 	}
+	failpoint.Hit("answer.before")
 	writeJSON(w, http.StatusCreated, out)
+	failpoint.Hit("answer.after")
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"millrace.dev/events"
 	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/failpoint"
 	"millrace.dev/shared/function"
 	"millrace.dev/shared/table"
 )
@@ -47,6 +48,7 @@ type batches struct {
 	stuck    bool // what is pending could not be announced while draining
 
 	toWrite, toShip, progress chan struct{}
+	hurry                     chan struct{} // closed when draining begins
 }
 
 // pending is a batch on its way. Its JSON is what lies on the disk.
@@ -76,6 +78,7 @@ func openBatches(dir string, f *F) (*batches, error) {
 		rows: f.cfg.LogRows, every: f.cfg.LogEvery, canary: f.cfg.LogEveryCanary, done: f.tasks.Done,
 		maxMemory: f.cfg.LogMemoryBytes, maxDisk: f.cfg.LogDiskBytes,
 		toWrite: make(chan struct{}, 1), toShip: make(chan struct{}, 1), progress: make(chan struct{}, 1),
+		hurry: make(chan struct{}),
 	}
 	if err := b.takeUp(); err != nil {
 		return nil, fmt.Errorf("take up the prediction log in %s: %w", dir, err)
@@ -220,10 +223,12 @@ func (b *batches) storeBatch(ctx context.Context, c *cut, t *rows, traffic bool)
 			b.meters.rows.WithLabelValues(c.pipeline).Add(float64(rows))
 		}
 	}
+	failpoint.Hit("predictions.before")
 	if err := b.note(p); err != nil {
 		// It is announced all the same, unless this process ends before.
 		b.logger.ErrorContext(ctx, "a note of the prediction log cannot be written", "pipeline", c.pipeline, "error", err)
 	}
+	failpoint.Hit("predictions.noted")
 	b.enqueue(p)
 }
 
@@ -281,7 +286,7 @@ func (b *batches) enqueue(p *pending) {
 // until ctx ends.
 func (b *batches) ship(ctx context.Context) {
 	defer b.done()
-	pause := firstRetry / 4
+	pause, hurry := firstRetry/4, b.hurry
 	for ctx.Err() == nil {
 		b.mu.Lock()
 		var p *pending
@@ -311,7 +316,12 @@ func (b *batches) ship(ctx context.Context) {
 		b.stuck = b.draining
 		b.mu.Unlock()
 		signal(b.progress)
-		wait(ctx, pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		case <-hurry:
+			hurry = nil // once more, at once
+		}
 		pause = min(2*pause, maxRetry)
 	}
 }
@@ -350,7 +360,9 @@ func (b *batches) announce(ctx context.Context, p *pending) (err error) {
 
 // shipped forgets a batch that has been announced.
 func (b *batches) shipped(p *pending) {
+	failpoint.Hit("predictions.announced")
 	err := os.Remove(filepath.Join(b.dir, p.Name+noteSuffix))
+	failpoint.Hit("predictions.forgotten")
 	if p.File != "" {
 		err = errors.Join(err, os.Remove(filepath.Join(b.dir, p.File)))
 	}
@@ -369,6 +381,9 @@ func (b *batches) shipped(p *pending) {
 // announced, an attempt has failed, or ctx ends.
 func (b *batches) drain(ctx context.Context) error {
 	b.mu.Lock()
+	if !b.draining {
+		close(b.hurry)
+	}
 	b.draining = true
 	logs := b.logs
 	b.mu.Unlock()
@@ -379,16 +394,18 @@ func (b *batches) drain(ctx context.Context) error {
 		b.mu.Lock()
 		waiting, left, stuck := len(b.waiting), len(b.pending), b.stuck
 		b.mu.Unlock()
-		if waiting == 0 && (left == 0 || stuck) {
+		if waiting == 0 && (left == 0 || stuck || ctx.Err() != nil) {
 			if left > 0 {
 				b.logger.Warn("batches of the prediction log are left on the disk and are announced at the next start", "batches", left)
 			}
 			return nil
 		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d batches of the prediction log could not be written in time: %w", waiting, context.Cause(ctx))
+		}
 		select {
 		case <-b.progress:
 		case <-ctx.Done():
-			return fmt.Errorf("%d batches of the prediction log are not written and %d not announced: %w", waiting, left, context.Cause(ctx))
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/failpoint"
 )
 
 // Put stores what r gives, up to EOF, and returns its reference. suffix is a
@@ -45,6 +46,7 @@ func (s *Store) put(ctx context.Context, r io.Reader, suffix string) (_ events.R
 		}
 	}()
 	h := sha256.New()
+	failpoint.Hit("artifact.begin")
 	n, err := io.Copy(f, io.TeeReader(&contextReader{ctx, r}, h))
 	if err != nil {
 		return events.Ref{}, full(err)
@@ -130,9 +132,11 @@ func (s *Store) rename(f *os.File, key string, n int64) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
+	failpoint.Hit("artifact.before")
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
+	failpoint.Hit("artifact.after")
 	s.setChecked(path)
 	if !s.syncDirs {
 		return nil
