@@ -64,7 +64,7 @@ fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (20s)
 
 .PHONY: bench
 bench: build ## Run the benchmarks
-	$(GO) run ./deploy/bench
+	@for b in $(patsubst %/main.go,%,$(wildcard deploy/bench/*/main.go)); do echo "== $$b"; $(GO) run "./$$b"; done
 
 .PHONY: lint
 lint: ## Run golangci-lint
