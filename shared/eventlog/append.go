@@ -150,7 +150,7 @@ func (c Commit) entries() ([]entry, error) {
 	slices.SortStableFunc(out, func(a, b entry) int { return c.rank(a) - c.rank(b) })
 	seen := map[string]bool{}
 	for i := range out {
-		if r := out[i].place.record(); !seen[r] && !c.guarded(out[i].place.noun) {
+		if r := out[i].place.record(); recording && !seen[r] && !c.guarded(out[i].place.noun) {
 			out[i].expect, out[i].first = r, true
 			seen[r] = true
 		}
@@ -255,7 +255,9 @@ func (c Commit) applyGuards(out []entry) error {
 		if g < 0 {
 			return fmt.Errorf("%s announces %s without a guard on %s: its handler must be registered with one", c.Function, out[i].event.Type, noun)
 		}
-		out[i].expect, out[i].sequence = guardText(c.Pipeline, noun), c.Guards[g].Sequence
+		if guarding {
+			out[i].expect, out[i].sequence = guardText(c.Pipeline, noun), c.Guards[g].Sequence
+		}
 	}
 	return nil
 }

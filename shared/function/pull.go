@@ -79,7 +79,11 @@ func (p *pull) stop(ctx context.Context) error {
 	p.consume.Stop()
 	defer p.cancel()
 	idle := make(chan struct{})
-	go func() { p.running.Wait(); close(idle) }()
+	go func() {
+		<-p.consume.Closed() // until then a delivery may still begin
+		p.running.Wait()
+		close(idle)
+	}()
 	select {
 	case <-idle:
 		return nil
@@ -118,6 +122,9 @@ func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
 	d := Delivery{Envelope: e}
 	if meta.NumDelivered > 1 {
 		d.Again, d.Before = true, 1
+	}
+	if ackFirst {
+		return errors.Join(m.Ack(), p.runtime.Handle(ctx, d).Err)
 	}
 	o := p.runtime.Handle(ctx, d)
 	alive.Stop()

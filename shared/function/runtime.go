@@ -131,7 +131,7 @@ func (r *Runtime) decide(ctx context.Context, d Delivery) Outcome {
 	if !ok {
 		return Outcome{Err: Reject(fmt.Errorf("%s has no handler for %s", r.mux.name, d.Type))}
 	}
-	if d.Again {
+	if d.Again && recording {
 		found, err := r.deps.Log.Record(ctx, d.Pipeline, r.mux.name, events.CauseOf(d.Header))
 		if err != nil {
 			return Outcome{Err: err}
