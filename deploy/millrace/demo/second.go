@@ -1,0 +1,183 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/events"
+	"millrace.dev/functions/gateway"
+)
+
+// uploadLabels brings what became of April's flights, and lets May begin.
+func (d *demo) uploadLabels(ctx context.Context) (string, error) {
+	if early, _, _ := d.journal.after(d.v1.after); slices.ContainsFunc(early, func(e events.Envelope) bool { return e.Type == (events.TrainingStarted{}).EventType() }) {
+		return "", fmt.Errorf("a training has started before the labels came")
+	}
+	file := filepath.Join(d.Dir, "data", "april-labels.parquet")
+	if err := d.april.writeLabels(file, aprilPerRequest); err != nil {
+		return "", err
+	}
+	d.live = send(context.WithoutCancel(ctx), d.client, d.may, 1, true, mayPerSecond)
+	_, at, err := d.put(ctx, "flights-labels/2013-04.parquet", file)
+	if err != nil {
+		return "", err
+	}
+	d.labelled = at
+	l, err := await[events.LabelsIngested](ctx, d.journal, at, nil)
+	if err != nil {
+		return "", err
+	}
+	if l.Data.Unmatched > 0 || l.Data.Matched != int64(d.april.Rows) {
+		return "", fmt.Errorf("%d of %d labels matched no prediction: %s", l.Data.Unmatched, l.Data.Rows, l.Data.Note)
+	}
+	v, err := await(ctx, d.journal, l.Sequence, func(e events.Event[events.DatasetValidated]) bool { return e.Data.Added != nil })
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("all %s matched their predictions; with them April joins the dataset: %s", terminal.Count(l.Data.Matched, "label"), terminal.Count(v.Data.Rows, "row")), nil
+}
+
+// retrains waits for the training that drift leads to.
+func (d *demo) retrains(ctx context.Context) (string, error) {
+	e, err := await[events.TrainingStarted](ctx, d.journal, d.labelled, nil)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case e.Data.Trigger != "drift":
+		return "", fmt.Errorf("training started because of %s instead of drift: %s", e.Data.Trigger, e.Data.Reason)
+	case !slices.Contains(e.Data.Causes, d.drift):
+		return "", fmt.Errorf("the training does not name the drift %s among its causes", d.drift)
+	}
+	d.v2 = version{run: e.Data.Run, after: e.Sequence}
+	return "because of drift, not of the upload; " + started(e.Data), nil
+}
+
+// canary follows the second version through its steps under live traffic.
+func (d *demo) canary(ctx context.Context) (string, error) {
+	s, err := await(ctx, d.journal, d.v2.after, func(e events.Event[events.RolloutStarted]) bool { return e.Data.Version == d.v2.number })
+	if err != nil {
+		return "", err
+	}
+	if s.Data.Strategy != "canary" {
+		return "", fmt.Errorf("the rollout is %s instead of a canary", s.Data.Strategy)
+	}
+	d.live.rate(canaryPerSecond)
+	text, after := terminal.Weights(s.Data.Weights), s.Sequence
+	for range len(s.Data.Steps) - 2 {
+		a, err := await(ctx, d.journal, after, func(e events.Event[events.RolloutAdvanced]) bool { return e.Data.Version == d.v2.number })
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf("; %s answered, %d failed, p95 %.1f ms, so %s", terminal.Count(a.Data.Evidence.Requests, "request"), a.Data.Evidence.Errors,
+			a.Data.Evidence.P95Ms, terminal.Weights(a.Data.Weights))
+		after = a.Sequence
+	}
+	return text, nil
+}
+
+// takesOver waits until the second version has all traffic, and ends May.
+func (d *demo) takesOver(ctx context.Context) (string, error) {
+	e, err := await(ctx, d.journal, d.v2.after, func(e events.Event[events.ModelPromoted]) bool { return e.Data.Version == d.v2.number })
+	if err != nil {
+		return "", err
+	}
+	if e.Data.Previous != d.v1.number {
+		return "", fmt.Errorf("v%d comes after v%d instead of v%d", e.Data.Version, e.Data.Previous, d.v1.number)
+	}
+	d.v2.after = e.Sequence
+	if _, err := d.served(ctx, d.v2.number); err != nil {
+		return "", err
+	}
+	r := d.live.stop()
+	d.live = nil
+	if r.failure != nil {
+		return "", fmt.Errorf("%d of %d live requests failed, the first: %w", r.failed, r.requests, r.failure)
+	}
+	if r.versions[d.v1.number] == 0 || r.versions[d.v2.number] == 0 {
+		return "", fmt.Errorf("the live requests were answered by %s only", r.answeredBy())
+	}
+	return fmt.Sprintf("v%d is the champion after v%d; %s of May came meanwhile, none failed (%s), %s", d.v2.number, d.v1.number,
+		terminal.Count(r.requests, "live request"), r.answeredBy(), r.latency()), nil
+}
+
+// why asks how the second version came about, and looks for the drift in it.
+func (d *demo) why(ctx context.Context) (string, error) {
+	var w gateway.Why
+	if err := d.client.Get(ctx, &w, nil, "api/why", fmt.Sprintf("%s/v%d", pipeline, d.v2.number)); err != nil {
+		return "", err
+	}
+	if !leadsTo(w.Event.Causes, d.drift) {
+		return "", fmt.Errorf("the causes of v%d do not lead back to the drift %s", d.v2.number, d.drift)
+	}
+	w.Event.Effects, w.Lineage = nil, nil
+	d.Out.Done()
+	d.ShowWhy(w)
+	return fmt.Sprintf("the causes of v%d lead back to drift.detected", d.v2.number), nil
+}
+
+// leadsTo tells whether an event is among the causes.
+func leadsTo(causes []*gateway.WhyNode, id string) bool {
+	return slices.ContainsFunc(causes, func(n *gateway.WhyNode) bool { return n.ID == id || leadsTo(n.Causes, id) })
+}
+
+// broken uploads a month in which rows are wrong.
+func (d *demo) broken(ctx context.Context) (string, error) {
+	const key = "flights/2013-05.parquet"
+	_, at, err := d.put(ctx, key, d.file("flights-broken", "2013-05.parquet"))
+	if err != nil {
+		return "", err
+	}
+	e, err := await(ctx, d.journal, at, func(e events.Event[events.PartitionRejected]) bool { return e.Data.Object.Key == key })
+	if err != nil {
+		return "", err
+	}
+	if len(e.Data.Problems) < 5 {
+		return "", fmt.Errorf("only %d of the 5 things that are wrong were found", len(e.Data.Problems))
+	}
+	reasons := make([]string, len(e.Data.Problems))
+	for i, p := range e.Data.Problems {
+		reasons[i] = p.String()
+	}
+	return fmt.Sprintf("a May with broken rows was rejected for %s; %s", terminal.Count(len(reasons), "reason"), strings.Join(reasons, "; ")), nil
+}
+
+// shuffled trains on shuffled labels, which has to come to nothing.
+func (d *demo) shuffled(ctx context.Context) (string, error) {
+	asked, err := d.client.Retrain(ctx, pipeline, events.TrainingRequested{
+		By: "demo", Reason: "labels shuffled: the gates must refuse the model", Params: map[string]any{"shuffle_labels": true},
+	})
+	if err != nil {
+		return "", err
+	}
+	at, err := d.client.Sequence(ctx, pipeline, asked.Event)
+	if err != nil {
+		return "", err
+	}
+	e, err := await[events.ModelRejected](ctx, d.journal, at, nil)
+	if err != nil {
+		return "", err
+	}
+	var routes []gateway.RouteRow
+	if err := d.client.Get(ctx, &routes, nil, "api/routes"); err != nil {
+		return "", err
+	}
+	if len(routes) != 1 || routes[0].Champion != d.v2.number || routes[0].Rollout != nil {
+		return "", fmt.Errorf("the route is no longer v%d's alone", d.v2.number)
+	}
+	var failed []string
+	for _, v := range e.Data.Verdicts {
+		if !v.Passed {
+			failed = append(failed, v.Reason)
+		}
+	}
+	if len(failed) == 0 {
+		return "", fmt.Errorf("it was rejected, but by no gate: %s", e.Data.Reason)
+	}
+	return fmt.Sprintf("v%d, trained on shuffled labels, was refused by %s, and v%d goes on serving; %s", e.Data.Version,
+		terminal.Count(len(failed), "gate"), d.v2.number, strings.Join(failed, "; ")), nil
+}
