@@ -13,6 +13,9 @@ func logged(logger *slog.Logger) middleware {
 	return func(next handler) handler {
 		return func(ctx context.Context, d Delivery) Outcome {
 			o := next(ctx, d)
+			if o.Err == nil && o.name() != "deadletter" && !logger.Enabled(ctx, slog.LevelDebug) {
+				return o
+			}
 			l := logger.With("event", d.ID, "type", d.Type, "subject", d.Subject)
 			switch {
 			case o.Deferred:

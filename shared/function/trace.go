@@ -7,18 +7,18 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // traced makes a span of each handling, child of the trace that the event
 // carries: the whole chain of an upload is one trace. Names are those of
-// OpenTelemetry's CloudEvents and messaging conventions.
+// OpenTelemetry's CloudEvents and messaging conventions. Without a provider
+// there are none.
 func traced(function string, provider trace.TracerProvider) middleware {
-	if provider == nil {
-		provider = noop.NewTracerProvider()
-	}
-	tracer := provider.Tracer("millrace.dev/shared/function")
 	return func(next handler) handler {
+		if provider == nil {
+			return next
+		}
+		tracer := provider.Tracer("millrace.dev/shared/function")
 		return func(ctx context.Context, d Delivery) Outcome {
 			ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": d.TraceParent})
 			ctx, span := tracer.Start(ctx, "process "+d.Type, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(

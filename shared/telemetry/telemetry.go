@@ -17,7 +17,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Logger writes text for a person, or JSON for a cluster. level is debug, info,
@@ -43,10 +42,10 @@ func Registry() *prometheus.Registry {
 
 // Traces exports spans by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT (or
 // its _TRACES_ form) is set, by OpenTelemetry's own environment variables; else
-// no span is made. stop sends what is left.
+// the provider is nil: no span is made. stop sends what is left.
 func Traces(ctx context.Context, service string) (provider trace.TracerProvider, stop func() error, err error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-		return noop.NewTracerProvider(), func() error { return nil }, nil
+		return nil, func() error { return nil }, nil
 	}
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {

@@ -24,7 +24,7 @@ func (b *bench) bare(ctx context.Context, n, hops int) ([]time.Duration, float64
 		return nil, 0, err
 	}
 	workers := make(chan struct{}, 8)
-	handled, err := c.Consume(func(m jetstream.Msg) {
+	handle := func(m jetstream.Msg) {
 		workers <- struct{}{}
 		go func() {
 			defer func() { <-workers }()
@@ -32,11 +32,11 @@ func (b *bench) bare(ctx context.Context, n, hops int) ([]time.Duration, float64
 				_ = m.Ack()
 			}
 		}()
-	})
+	}
+	handled, err := c.Consume(handle)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer handled.Stop()
 	out, err := js.OrderedConsumer(ctx, "BARE", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"bare.out.*"}})
 	if err != nil {
 		return nil, 0, err
@@ -62,10 +62,16 @@ func (b *bench) bare(ctx context.Context, n, hops int) ([]time.Duration, float64
 		latency = append(latency, time.Since(began))
 	}
 	slices.Sort(latency)
-	began := time.Now()
+	handled.Stop()
+	<-handled.Closed()
 	if err := parallel(hops, 64, func(i int) error { return ask(n + i) }); err != nil {
 		return nil, 0, err
 	}
+	began := time.Now()
+	if handled, err = c.Consume(handle); err != nil {
+		return nil, 0, err
+	}
+	defer handled.Stop()
 	for i := range hops {
 		select {
 		case <-seen:
