@@ -63,6 +63,8 @@ type demo struct {
 	labelled  uint64 // the sequence of the labels' upload
 	live      *traffic
 	aprilSent result
+	// after shows more of a step, once it has been told.
+	after func()
 }
 
 // Run plays the demo and tells of each step as it happens. The error is nil
@@ -99,11 +101,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	return err
 }
 
-// step is one step of the demo. It returns in a sentence what happened.
+// step is one step of the demo. It returns in a sentence what happened, and in
+// the lines below it what there is to say of it.
 type step struct {
 	name string
 	do   func(context.Context) (string, error)
 }
+
+// below divides the lines of what a step returns.
+const below = "\n"
 
 // play goes through the steps until one fails.
 func (d *demo) play(ctx context.Context, cancel context.CancelCauseFunc) error {
@@ -147,12 +153,20 @@ func (d *demo) run(ctx context.Context, s step) error {
 	if err != nil {
 		detail = err.Error()
 	}
-	d.summary.Steps = append(d.summary.Steps, StepResult{Name: s.name, OK: err == nil, Seconds: seconds(time.Since(began)), Detail: detail})
+	d.summary.Steps = append(d.summary.Steps, StepResult{Name: s.name, OK: err == nil, Seconds: seconds(time.Since(began)), Detail: strings.ReplaceAll(detail, below, "; ")})
 	mark, tone := "✓", terminal.Good
 	if err != nil {
 		mark, tone = "✗", terminal.Bad
 	}
-	d.Out.Line(d.Out.Styled(tone, mark+" "), d.Out.Styled(terminal.Faint, d.clock()+"  "), d.Out.Styled(terminal.Strong, fmt.Sprintf("%-12s", s.name)), terminal.Clean(detail))
+	lines := terminal.Lines(detail)
+	d.Out.Line(d.Out.Styled(tone, mark+" "), d.Out.Styled(terminal.Faint, d.clock()+"  "), d.Out.Styled(terminal.Strong, fmt.Sprintf("%-*s", nameWidth, s.name)), lines[0])
+	for _, l := range lines[1:] {
+		d.Out.Line(strings.Repeat(" ", len("✓ 0:00  ")-2+nameWidth), d.Out.Styled(terminal.Faint, l))
+	}
+	if d.after != nil {
+		d.after()
+		d.after = nil
+	}
 	if err != nil {
 		return fmt.Errorf("the step %q did not go as it should: %w", s.name, err)
 	}
@@ -173,7 +187,7 @@ func (d *demo) watchClock(name string, began time.Time) (stop func()) {
 				if d.journal != nil {
 					text = d.journal.newest()
 				}
-				d.Out.Progress(fmt.Sprintf("  %s  %-12s%s  %s", d.clock(), name, terminal.Duration(time.Since(began)), text))
+				d.Out.Progress(fmt.Sprintf("  %s  %-*s%s  %s", d.clock(), nameWidth, name, terminal.Duration(time.Since(began)), text))
 			case <-done:
 				d.Out.Done()
 				return
@@ -185,6 +199,9 @@ func (d *demo) watchClock(name string, began time.Time) (stop func()) {
 		<-stopped
 	}
 }
+
+// nameWidth is that of the longest name of a step, and a gap.
+const nameWidth = len("broken data") + 2
 
 // clock is the time since the demo began: 1:05.
 func (d *demo) clock() string {

@@ -38,7 +38,7 @@ func (d *demo) uploadLabels(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("all %s matched their predictions; with them April joins the dataset: %s", terminal.Count(l.Data.Matched, "label"), terminal.Count(v.Data.Rows, "row")), nil
+	return fmt.Sprintf("all %s matched their predictions, and with them April joins the dataset: %s", terminal.Count(l.Data.Matched, "label"), terminal.Count(v.Data.Rows, "row")), nil
 }
 
 // retrains waits for the training that drift leads to.
@@ -54,7 +54,7 @@ func (d *demo) retrains(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the training does not name the drift %s among its causes", d.drift)
 	}
 	d.v2 = version{run: e.Data.Run, after: e.Sequence}
-	return "because of drift, not of the upload; " + started(e.Data), nil
+	return "because of drift, not of the upload: " + started(e.Data) + below + e.Data.Reason, nil
 }
 
 // canary follows the second version through its steps under live traffic.
@@ -67,17 +67,28 @@ func (d *demo) canary(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the rollout is %s instead of a canary", s.Data.Strategy)
 	}
 	d.live.rate(canaryPerSecond)
-	text, after := terminal.Weights(s.Data.Weights), s.Sequence
+	text := fmt.Sprintf("v%d beside v%d under live traffic, in steps of %s %%", d.v2.number, d.v1.number, percents(s.Data.Steps))
+	text += below + "begins with " + terminal.Weights(s.Data.Weights)
+	after := s.Sequence
 	for range len(s.Data.Steps) - 2 {
 		a, err := await(ctx, d.journal, after, func(e events.Event[events.RolloutAdvanced]) bool { return e.Data.Version == d.v2.number })
 		if err != nil {
 			return "", err
 		}
-		text += fmt.Sprintf("; %s answered, %d failed, p95 %.1f ms, so %s", terminal.Count(a.Data.Evidence.Requests, "request"), a.Data.Evidence.Errors,
+		text += below + fmt.Sprintf("%s answered, %d failed, p95 %.1f ms: on to %s", terminal.Count(a.Data.Evidence.Requests, "request"), a.Data.Evidence.Errors,
 			a.Data.Evidence.P95Ms, terminal.Weights(a.Data.Weights))
 		after = a.Sequence
 	}
 	return text, nil
+}
+
+// percents are the steps of a rollout in words: 10, 50, 100.
+func percents(steps []float64) string {
+	parts := make([]string, len(steps))
+	for i, s := range steps {
+		parts[i] = terminal.Float(s)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // takesOver waits until the second version has all traffic, and ends May.
@@ -101,8 +112,8 @@ func (d *demo) takesOver(ctx context.Context) (string, error) {
 	if r.versions[d.v1.number] == 0 || r.versions[d.v2.number] == 0 {
 		return "", fmt.Errorf("the live requests were answered by %s only", r.answeredBy())
 	}
-	return fmt.Sprintf("v%d is the champion after v%d; %s of May came meanwhile, none failed (%s), %s", d.v2.number, d.v1.number,
-		terminal.Count(r.requests, "live request"), r.answeredBy(), r.latency()), nil
+	return fmt.Sprintf("v%d is the champion after v%d: %s", d.v2.number, d.v1.number, e.Data.Reason) +
+		below + fmt.Sprintf("%s of May came since the labels: %s, none failed, %s", terminal.Count(r.requests, "live request"), r.answeredBy(), r.latency()), nil
 }
 
 // why asks how the second version came about, and looks for the drift in it.
@@ -115,8 +126,7 @@ func (d *demo) why(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the causes of v%d do not lead back to the drift %s", d.v2.number, d.drift)
 	}
 	w.Event.Effects, w.Lineage = nil, nil
-	d.Out.Done()
-	d.ShowWhy(w)
+	d.after = func() { d.ShowWhy(w) }
 	return fmt.Sprintf("the causes of v%d lead back to drift.detected", d.v2.number), nil
 }
 
@@ -143,7 +153,7 @@ func (d *demo) broken(ctx context.Context) (string, error) {
 	for i, p := range e.Data.Problems {
 		reasons[i] = p.String()
 	}
-	return fmt.Sprintf("a May with broken rows was rejected for %s; %s", terminal.Count(len(reasons), "reason"), strings.Join(reasons, "; ")), nil
+	return fmt.Sprintf("a May with broken rows was rejected for %s", terminal.Count(len(reasons), "reason")) + below + strings.Join(reasons, below), nil
 }
 
 // shuffled trains on shuffled labels, which has to come to nothing.
@@ -169,15 +179,9 @@ func (d *demo) shuffled(ctx context.Context) (string, error) {
 	if len(routes) != 1 || routes[0].Champion != d.v2.number || routes[0].Rollout != nil {
 		return "", fmt.Errorf("the route is no longer v%d's alone", d.v2.number)
 	}
-	var failed []string
-	for _, v := range e.Data.Verdicts {
-		if !v.Passed {
-			failed = append(failed, v.Reason)
-		}
-	}
-	if len(failed) == 0 {
+	refused := verdicts(e.Data.Verdicts, false)
+	if refused == "" {
 		return "", fmt.Errorf("it was rejected, but by no gate: %s", e.Data.Reason)
 	}
-	return fmt.Sprintf("v%d, trained on shuffled labels, was refused by %s, and v%d goes on serving; %s", e.Data.Version,
-		terminal.Count(len(failed), "gate"), d.v2.number, strings.Join(failed, "; ")), nil
+	return fmt.Sprintf("v%d, trained on shuffled labels, was refused by its gates; v%d goes on serving", e.Data.Version, d.v2.number) + refused, nil
 }

@@ -90,7 +90,7 @@ func (d *demo) upload(name string, then func(context.Context, uint64) (string, e
 			return "", err
 		}
 		followed, err := then(ctx, v.Sequence)
-		return fmt.Sprintf("%s uploaded, %s: checked, %s in the dataset; %s", terminal.Bytes(u.Size), terminal.Count(v.Data.Added.Rows, "flight"),
+		return fmt.Sprintf("uploaded %s, %s: checked, and in the dataset, which has %s now" + below + "%s", terminal.Bytes(u.Size), terminal.Count(v.Data.Added.Rows, "flight"),
 			terminal.Count(v.Data.Rows, "row"), followed), err
 	}
 }
@@ -131,7 +131,7 @@ func said(metrics map[string]float64) string {
 	if len(metrics) == 0 {
 		return ""
 	}
-	return "; its last word was " + terminal.Metrics(metrics)
+	return below + "its last word: " + terminal.Metrics(metrics)
 }
 
 func (d *demo) approved(ctx context.Context, v *version, number int) (string, error) {
@@ -147,13 +147,26 @@ func (d *demo) approved(ctx context.Context, v *version, number int) (string, er
 		return "", fmt.Errorf("its evaluation has no %s", metric)
 	}
 	v.number, v.after, v.score = number, e.Sequence, m.Value
-	text := fmt.Sprintf("v%d passed %s on %s held out; %s %.3f", number, terminal.Count(len(e.Data.Verdicts), "gate"), terminal.Count(e.Data.Rows, "row"), metric, m.Value)
+	text := fmt.Sprintf("v%d passed %s on %s held out: %s %.3f", number, terminal.Count(len(e.Data.Verdicts), "gate"), terminal.Count(e.Data.Rows, "row"), metric, m.Value)
 	if c := e.Data.Champion; c != nil {
 		if before, ok := c.Metric(metric); ok {
 			text += fmt.Sprintf(", v%d on the same rows %.3f", c.Version, before.Value)
 		}
 	}
-	return text, nil
+	return text + verdicts(e.Data.Verdicts, true), nil
+}
+
+// verdicts are what the gates said, a line each: those that passed, or not.
+// Of a gate on slices, the first word is that on all of them.
+func verdicts(vs []events.Verdict, passed bool) string {
+	text, seen := "", map[string]bool{}
+	for _, v := range vs {
+		if v.Passed == passed && !seen[v.Gate] {
+			text += below + v.Gate + ": " + v.Reason
+			seen[v.Gate] = true
+		}
+	}
+	return text
 }
 
 // orRejected says that a version was rejected, if that is why no approval came.
@@ -177,7 +190,7 @@ func (d *demo) promoted(ctx context.Context, v *version) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("v%d is the champion and answers at /v2/models/%s; it asks for %s", v.number, pipeline, terminal.Count(len(m.Inputs), "feature")), nil
+	return fmt.Sprintf("v%d is the champion and answers at /v2/models/%s, asked for %s", v.number, pipeline, terminal.Count(len(m.Inputs), "feature")), nil
 }
 
 // served waits until the champion that answers is the version: inference hears
@@ -215,7 +228,7 @@ func (d *demo) sendApril(ctx context.Context) (string, error) {
 	if d.aprilSent.rows != d.april.Rows {
 		return "", fmt.Errorf("only %d of %d rows were sent: %w", d.aprilSent.rows, d.april.Rows, context.Cause(ctx))
 	}
-	return fmt.Sprintf("%s predicted over HTTP: %s of %d rows on %d connections; %s", terminal.Count(d.aprilSent.rows, "flight"),
+	return fmt.Sprintf("%s predicted over HTTP, in %s of %d rows on %d connections" + below + "%s, none failed", terminal.Count(d.aprilSent.rows, "flight"),
 		terminal.Count(d.aprilSent.requests, "request"), aprilPerRequest, connections, d.aprilSent.latency()), nil
 }
 
@@ -233,7 +246,7 @@ func (d *demo) drifted(ctx context.Context) (string, error) {
 	if !skipped.Data.Waits {
 		return "", fmt.Errorf("the retraining is not kept until there is data: %s", skipped.Data.Reason)
 	}
-	return fmt.Sprintf("%s; retraining: %s", moved(e.Data), skipped.Data.Reason), nil
+	return moved(e.Data) + below + "retraining: " + skipped.Data.Reason, nil
 }
 
 // moved names the columns that moved most.
@@ -249,5 +262,6 @@ func moved(d events.DriftDetected) string {
 	for _, c := range columns {
 		parts = append(parts, fmt.Sprintf("%s %s %.2f", c.Column, strings.ToUpper(c.Test), c.Statistic))
 	}
-	return fmt.Sprintf("%s differ from what v%d was trained on: %s", terminal.Count(d.Rows, "row"), d.Version, strings.Join(parts, ", "))
+	return fmt.Sprintf("%s of April differ from what v%d was trained on in %s", terminal.Count(d.Rows, "row"), d.Version, terminal.Count(len(parts), "column")) +
+		below + strings.Join(parts, ", ")
 }
