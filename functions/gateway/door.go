@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +9,6 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -49,12 +46,7 @@ func (f *F) door(h handler, write func(http.ResponseWriter, *problem)) http.Hand
 }
 
 func (f *F) authorized(r *http.Request) error {
-	if f.cfg.Token == "" {
-		return nil
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	want, got := sha256.Sum256([]byte(f.cfg.Token)), sha256.Sum256([]byte(strings.TrimSpace(token)))
-	if !strings.EqualFold(scheme, "bearer") || subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+	if !f.token.Admits(r) {
 		return refuse(http.StatusUnauthorized, "this needs the installation's token").try("send the header Authorization: Bearer <token>, or set MILLRACE_TOKEN for the command")
 	}
 	return nil

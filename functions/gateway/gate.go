@@ -113,7 +113,7 @@ const (
 // steering are the attributes by which Millrace and its brokers steer
 // deliveries and tell time: from outside they would be lies.
 var steering = []string{
-	"via", "recordedtime", "knativebrokerttl",
+	"via", events.AttributeRecordedTime, "knativebrokerttl",
 	events.AttributeTarget, events.AttributeRetryOf, events.AttributeOriginal,
 }
 
@@ -202,10 +202,13 @@ func (f *F) planOwn(ctx context.Context, e events.Envelope) (plan, error) {
 	if own, ok := data.(events.Originated); ok {
 		return f.planOriginated(p, e, own)
 	}
-	if d, ok := data.(events.ModelRegistered); ok {
+	switch d := data.(type) {
+	case events.ModelRegistered:
 		if err := f.checkFiles(ctx, d.Model); err != nil {
 			return nil, err
 		}
+	case events.DriftDetected:
+		return f.planDrift(p, e, d)
 	}
 	return f.asItIs(e), nil
 }
@@ -249,6 +252,29 @@ func (f *F) planObject(e events.Envelope, o events.Object, removed bool, mistake
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
 	return f.planNotices([]notice{n}), nil
+}
+
+// planDrift takes drift that somebody else has found. It is told of a version
+// there is; what follows is the pipeline's to say, and which of the logged
+// batches have been compared is drift-check's.
+func (f *F) planDrift(p *state.Pipeline, e events.Envelope, d events.DriftDetected) (plan, error) {
+	var mistakes []error
+	if p.Model(d.Version) == nil {
+		mistakes = append(mistakes, fmt.Errorf("the pipeline %s has no version %d", p.Name, d.Version))
+	}
+	if d.Last != "" {
+		mistakes = append(mistakes, errors.New("last is drift-check's to say: it marks the batches that need no other check"))
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	}
+	d.Action = p.Config.Spec.Monitor.OnDrift
+	body, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	e.Data = body
+	return f.asItIs(e), nil
 }
 
 // planOriginated takes what a run's runner tells of the run. It stands in the

@@ -73,6 +73,27 @@ func TestForeignEventOfOurs(t *testing.T) {
 	r.event("dev.millrace.model.promoted.v1", "x", `{"version":1}`, "via", "log").is(202).empty()
 }
 
+func TestDriftThatOthersFind(t *testing.T) {
+	r := newRig(t, settings(), flights)
+	const kind = "dev.millrace.drift.detected.v1"
+	drift := `{"version":1,"reason":"ours says so","columns":[],"action":"retrain"%s}`
+	r.event(kind, "1", fmt.Sprintf(drift, `,"last":"x"`), "pipeline", "flights").is(400, "no version 1", "last is drift-check's to say")
+	r.Announce(t, "flights", "gateway", events.ModelRegistered{Model: events.NewModel([]events.File{{
+		Name: "model.onnx", Ref: events.Ref{URL: "x", Digest: "sha256:" + strings.Repeat("0", 64), Size: 1},
+	}})})
+	for range 2 {
+		r.event(kind, "1", fmt.Sprintf(drift, ""), "pipeline", "flights").is(202).empty()
+	}
+	got := r.Events(t, "flights", kind)
+	if len(got) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	want := r.State(t, "flights").Config.Spec.Monitor.OnDrift
+	if d := functiontest.Data[events.DriftDetected](t, got[0]); d.Action != want || want == "retrain" {
+		t.Errorf("action %q, the pipeline wants %q", d.Action, want)
+	}
+}
+
 func TestBatchIsTakenWholeOrNotAtAll(t *testing.T) {
 	r := newRig(t, settings(), flights)
 	batch := func(pipelines ...string) string {

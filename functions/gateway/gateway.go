@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,8 +39,8 @@ func (c Config) Validate() error {
 	if c.IdleTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("MILLRACE_IDLE_TIMEOUT is %s; it must be more than 0", c.IdleTimeout))
 	}
-	if c.Token != "" && c.TokenFile != "" {
-		errs = append(errs, errors.New("MILLRACE_TOKEN and MILLRACE_TOKEN_FILE are both set; one of them says the token"))
+	if _, err := function.ReadToken(c.Token, c.TokenFile); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -51,6 +49,7 @@ func (c Config) Validate() error {
 type F struct {
 	function.Deps
 	cfg     Config
+	token   function.Token
 	metrics *metrics
 	started time.Time
 	// ending is closed when a server that answers for us shuts down, so that
@@ -66,19 +65,14 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.TokenFile != "" {
-		b, err := os.ReadFile(cfg.TokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the token: %w", err)
-		}
-		if cfg.Token = strings.TrimSpace(string(b)); cfg.Token == "" {
-			return nil, fmt.Errorf("the token file %s is empty", cfg.TokenFile)
-		}
+	token, err := function.ReadToken(cfg.Token, cfg.TokenFile)
+	if err != nil {
+		return nil, err
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &F{Deps: deps, cfg: cfg, metrics: newMetrics(deps.Metrics), started: time.Now(), ending: make(chan struct{})}, nil
+	return &F{Deps: deps, cfg: cfg, token: token, metrics: newMetrics(deps.Metrics), started: time.Now(), ending: make(chan struct{})}, nil
 }
 
 // Register registers nothing: the gateway hears no events of the log.

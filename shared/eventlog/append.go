@@ -86,26 +86,6 @@ func (l *Log) Append(ctx context.Context, c Commit) (Appended, error) {
 	return l.commit(ctx, entries)
 }
 
-// AppendForeign takes an event from outside as it is: its id, source and type
-// stay its own. A second one of the same source, id and type is a duplicate.
-func (l *Log) AppendForeign(ctx context.Context, e events.Envelope) (Appended, error) {
-	if e.Pipeline == "" {
-		e.Pipeline = events.NoPipeline
-	}
-	if err := tokenMistake("pipeline", e.Pipeline); err != nil {
-		return Appended{}, err
-	}
-	if len(e.Data) > events.MaxDataBytes {
-		return Appended{}, tooLarge(e)
-	}
-	if e.CorrelationID == "" {
-		e.CorrelationID = e.ID
-	}
-	noun, past := events.Words(e.Type)
-	p := place{e.Pipeline, noun, past, "gateway", events.CauseOf(e.Header), 1}
-	return l.commit(ctx, []entry{{place: p, event: e, expect: p.record(), first: true}})
-}
-
 // entry is one message of a commit.
 type entry struct {
 	place place

@@ -201,6 +201,45 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestForeignOfAGuardedNoun: a decision that has not seen it is refused.
+func TestForeignOfAGuardedNoun(t *testing.T) {
+	l := open(t)
+	drift := func(id string) events.Envelope {
+		return events.Envelope{Header: events.Header{ID: id, Source: "/monitor", Type: events.DriftDetected{}.EventType(), Pipeline: "flights"}, Data: json.RawMessage(`{"version":1,"reason":"r"}`)}
+	}
+	check := func(cause string, sequence uint64) error {
+		c := origin(cause, events.DriftChecked{DriftCheck: events.DriftCheck{Version: 1, Reason: "r"}})
+		c.Guards = []eventlog.Guard{{Noun: "drift", Sequence: sequence}}
+		_, err := l.Append(t.Context(), c)
+		return err
+	}
+	if err := check("first", 0); err != nil {
+		t.Fatal(err)
+	}
+	a, err := l.AppendForeign(t.Context(), drift("1"))
+	if err != nil || a.Duplicate {
+		t.Fatal(a, err)
+	}
+	if err := check("second", 1); !errors.Is(err, eventlog.ErrMoved) {
+		t.Errorf("a decision that has not seen the foreign event: %v", err)
+	}
+	if err := check("second", 2); err != nil {
+		t.Error(err)
+	}
+	if b, err := l.AppendForeign(t.Context(), drift("1")); err != nil || !b.Duplicate {
+		t.Error(b, err)
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if a, err := l.AppendForeign(t.Context(), drift(fmt.Sprint("many", i))); err != nil || a.Duplicate {
+				t.Error(a, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestReadAndFollow(t *testing.T) {
 	l := open(t)
 	const n = 1203 // more than two pages

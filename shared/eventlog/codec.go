@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -71,7 +70,8 @@ func Decode(header nats.Header, data []byte) (events.Envelope, error) {
 	if err != nil {
 		return events.Envelope{}, err
 	}
-	if len(bytes.TrimSpace(data)) > 0 && !json.Valid(data) {
+	// No data at all is an event's right; blanks alone are not JSON either.
+	if len(data) > 0 && !json.Valid(data) {
 		return events.Envelope{}, fmt.Errorf("data of %s %s is not JSON", h.Type, h.ID)
 	}
 	return events.Envelope{Header: h, Data: data}, nil
@@ -85,7 +85,7 @@ func stored(header nats.Header, data []byte, sequence uint64, at time.Time) (eve
 		return e, fmt.Errorf("event %d of the log: %w", sequence, err)
 	}
 	e.Sequence, e.Time = sequence, at.UTC()
-	if v := e.Attributes["recordedtime"]; v != "" {
+	if v := e.Attributes[events.AttributeRecordedTime]; v != "" {
 		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
 			e.Time = t.UTC()
 		}

@@ -1,0 +1,77 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"millrace.dev/events"
+)
+
+// AppendForeign takes an event from outside as it is: its id, source and type
+// stay its own. A second one of the same source, id and type is a duplicate.
+// It hangs on nothing, so that an event of a guarded noun stands behind
+// whatever is newest; but it carries the guard, without which a decision under
+// way at the same time would not see it.
+func (l *Log) AppendForeign(ctx context.Context, e events.Envelope) (Appended, error) {
+	if e.Pipeline == "" {
+		e.Pipeline = events.NoPipeline
+	}
+	if err := tokenMistake("pipeline", e.Pipeline); err != nil {
+		return Appended{}, err
+	}
+	if len(e.Data) > events.MaxDataBytes {
+		return Appended{}, tooLarge(e)
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = e.ID
+	}
+	noun, past := events.Words(e.Type)
+	p := place{e.Pipeline, noun, past, "gateway", events.CauseOf(e.Header), 1}
+	if !slices.Contains(GuardedNouns, noun) || !guarding {
+		return l.commit(ctx, []entry{{place: p, event: e, expect: p.record(), first: true}})
+	}
+	for {
+		newest, err := l.newest(ctx, guardText(e.Pipeline, noun))
+		if err != nil {
+			return Appended{}, err
+		}
+		// The subject itself, which is there once, refuses a second one.
+		done, err := l.commit(ctx, []entry{{place: p, event: e, expect: guardText(e.Pipeline, noun), sequence: newest, first: true}})
+		if !errors.Is(err, ErrMoved) {
+			return done, err
+		}
+	}
+}
+
+// newest is the sequence of the newest event that the filter matches, 0 if
+// there is none. The leader is asked.
+func (l *Log) newest(ctx context.Context, filter string) (uint64, error) {
+	req, err := json.Marshal(struct {
+		LastFor string `json:"last_by_subj"`
+	}{filter})
+	if err != nil {
+		return 0, err
+	}
+	var resp struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	err = l.ask(ctx, "$JS.API.STREAM.MSG.GET."+Stream, req, &resp)
+	switch {
+	case err != nil:
+	case resp.Error != nil && resp.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return 0, nil
+	case resp.Error != nil:
+		err = resp.Error
+	default:
+		return resp.Message.Sequence, nil
+	}
+	return 0, fmt.Errorf("read the event log: %w", err)
+}
