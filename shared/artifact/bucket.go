@@ -29,7 +29,7 @@ type Bucket struct {
 func OpenBucket(ctx context.Context, name, options string) (*Bucket, error) {
 	u, err := url.Parse(name)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket: %w", err)
+		return nil, fmt.Errorf("open bucket: %w", unsecret(err, name))
 	}
 	if options != "" {
 		if u.RawQuery != "" {
@@ -39,7 +39,7 @@ func OpenBucket(ctx context.Context, name, options string) (*Bucket, error) {
 	}
 	b, err := openURL(ctx, u.String())
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %w", err)
+		return nil, fmt.Errorf("open bucket %w", unsecret(err, u.String()))
 	}
 	u.RawQuery = ""
 	return &Bucket{name: u.String(), bucket: b}, nil

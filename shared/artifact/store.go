@@ -67,10 +67,10 @@ func OpenStore(ctx context.Context, url, cacheDir string) (*Store, error) {
 	s := &Store{url: url, checked: map[string]bool{}}
 	scratchDir, err := s.open(ctx, cacheDir)
 	if err != nil {
-		return nil, fmt.Errorf("open artifact store: %w", err)
+		return nil, fmt.Errorf("open artifact store: %w", unsecret(err, url))
 	}
 	if s.scratch, err = openScratch(scratchDir); err != nil {
-		return nil, fmt.Errorf("open artifact store %s: %w", url, errors.Join(err, s.closeBucket()))
+		return nil, fmt.Errorf("open artifact store: %w", errors.Join(err, s.closeBucket()))
 	}
 	return s, nil
 }

@@ -392,6 +392,27 @@ func TestURLs(t *testing.T) {
 	}
 }
 
+func TestURLsKeepTheirSecrets(t *testing.T) {
+	for _, url := range []string{
+		"s3://user:hunter2secret@b?colour=red",
+		"s3://b?session_token=hunter2secret",
+		"gs://b?key=hunter2secret",
+		"file:///x?key=hunter2secret",
+		"s3://b/%zz?key=hunter2secret",
+		"s3://user:hunter2secret%zz@b",
+		"ftp://hunter2secret@b",
+	} {
+		_, err := artifact.OpenStore(t.Context(), url, t.TempDir())
+		if err == nil || strings.Contains(err.Error(), "hunter2secret") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	_, err := artifact.OpenBucket(t.Context(), "s3://b", "colour=hunter2secret")
+	if err == nil || strings.Contains(err.Error(), "hunter2secret") {
+		t.Errorf("bucket with options: %v", err)
+	}
+}
+
 func TestBucket(t *testing.T) {
 	full := s3Bucket(t, "landing")
 	name, options, _ := strings.Cut(full, "?")

@@ -105,13 +105,13 @@ func run[C interface{ Validate() error }, F Function](ctx context.Context, name 
 }
 
 func connect(ctx context.Context, name string, s Settings, logger *slog.Logger) (Deps, func() error, error) {
-	opts := []nats.Option{nats.Name("millrace-" + name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true)}
+	opts := []nats.Option{nats.Name("millrace-" + name), nats.RetryOnFailedConnect(true)}
 	if s.Credentials != "" {
 		opts = append(opts, nats.UserCredentials(s.Credentials))
 	}
-	nc, err := nats.Connect(s.NATS, opts...)
+	nc, err := eventlog.Connect(s.NATS, opts...)
 	if err != nil {
-		return Deps{}, nil, fmt.Errorf("connect to NATS at %s: %w", s.NATS, err)
+		return Deps{}, nil, fmt.Errorf("connect to NATS at %s: %w", eventlog.Address(s.NATS), err)
 	}
 	log, err := eventlog.Open(ctx, nc, eventlog.Options{Replicas: s.Replicas, Logger: logger})
 	if err != nil {
