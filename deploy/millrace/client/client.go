@@ -163,7 +163,7 @@ func (c *Client) JSON(ctx context.Context, query url.Values, parts ...string) (j
 		return nil, c.unreachable(ctx, err)
 	}
 	if !json.Valid(body) {
-		return nil, notMillrace(c)
+		return nil, notMillrace(c, errors.New("no JSON"))
 	}
 	return body, nil
 }
@@ -175,13 +175,17 @@ func (c *Client) Get(ctx context.Context, v any, query url.Values, parts ...stri
 		return err
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return notMillrace(c)
+		return notMillrace(c, err)
 	}
 	return nil
 }
 
-func notMillrace(c *Client) error {
-	return &Error{Text: c.Server() + " answers, but not as Millrace does", Hint: "check --server (or MILLRACE_SERVER)"}
+// notMillrace is an answer that is not understood.
+func notMillrace(c *Client, why error) error {
+	return &Error{
+		Text: fmt.Sprintf("%s answers, but not as this version of Millrace does: %v", c.Server(), why),
+		Hint: "check --server (or MILLRACE_SERVER)",
+	}
 }
 
 // exchange sends a body and reads the answer into v.
@@ -196,7 +200,7 @@ func (c *Client) exchange(ctx context.Context, method, address string, body io.R
 
 func decode(c *Client, body io.Reader, v any) error {
 	if err := json.NewDecoder(body).Decode(v); err != nil {
-		return notMillrace(c)
+		return notMillrace(c, err)
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (c *Client) stream(ctx context.Context, v url.Values, yield func(events.Env
 	for lines.Scan() {
 		var e events.Envelope
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return fail(notMillrace(c))
+			return fail(notMillrace(c, err))
 		}
 		if !yield(placed(e), nil) {
 			return nil

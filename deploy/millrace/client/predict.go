@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -116,7 +117,7 @@ func (c *Client) Predict(ctx context.Context, pipeline string, a Ask, rows []jso
 	out = Predicted{Route: h.Get("X-Millrace-Route"), Request: h.Get("X-Request-Id"), Predictions: said.Predictions}
 	out.Version, _ = strconv.Atoi(h.Get("X-Millrace-Version")) // 0 of a server that does not say
 	if len(out.Predictions) != len(rows) {
-		return out, notMillrace(c)
+		return out, notMillrace(c, fmt.Errorf("%d predictions for %d rows", len(out.Predictions), len(rows)))
 	}
 	return out, nil
 }

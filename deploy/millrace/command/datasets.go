@@ -65,7 +65,7 @@ func (a *app) newLabels() *cobra.Command {
 		Example: "  millrace labels flights",
 		RunE: func(c *cobra.Command, _ []string) error {
 			rows := []labelRow{}
-			err := a.eachState(c.Context(), s, func(p *state.Pipeline) {
+			err := a.eachState(c.Context(), s, func(p known) {
 				for _, l := range p.Labels {
 					rows = append(rows, labelRow{p.Name, l})
 				}

@@ -32,7 +32,7 @@ on. Of the newest check of a pipeline every column is shown.`,
 		Example: "  millrace drift flights",
 		RunE: func(c *cobra.Command, _ []string) error {
 			rows := []checkRow{}
-			err := a.eachState(c.Context(), s, func(p *state.Pipeline) {
+			err := a.eachState(c.Context(), s, func(p known) {
 				for _, check := range p.Drift.Checks {
 					rows = append(rows, checkRow{p.Name, check})
 				}
@@ -118,8 +118,15 @@ func drifted(c events.ColumnDrift) int {
 	return 0
 }
 
-// eachState gives the whole state of the selected pipelines, by name.
-func (a *app) eachState(ctx context.Context, s selection, do func(*state.Pipeline)) error {
+// known is what the commands need of a pipeline's whole state.
+type known struct {
+	Name   string          `json:"name"`
+	Labels []*state.Labels `json:"labels"`
+	Drift  state.Drift     `json:"drift"`
+}
+
+// eachState gives what is known of the selected pipelines, by name.
+func (a *app) eachState(ctx context.Context, s selection, do func(known)) error {
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -146,11 +153,11 @@ func (a *app) eachState(ctx context.Context, s selection, do func(*state.Pipelin
 		}
 	}
 	for _, name := range names {
-		var p state.Pipeline
+		var p known
 		if err := c.Get(ctx, &p, point, "api/pipelines", name); err != nil {
 			return err
 		}
-		do(&p)
+		do(p)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -108,16 +107,10 @@ func show[T any](ctx context.Context, a *app, query url.Values, path string, tab
 
 // print writes JSON for programs and people.
 func (a *app) print(v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, body, "", "  "); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(a.Out, b.String())
-	return err
+	e := json.NewEncoder(a.Out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 // newList makes a command that shows rows of the API, of a pipeline or of all.

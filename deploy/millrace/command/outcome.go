@@ -62,7 +62,8 @@ func gateOf(v events.Verdict) string {
 	if v.Slice == "" || strings.Contains(v.Gate, v.Slice) {
 		return v.Gate
 	}
-	return v.Gate + " on " + v.Slice
+	bound, _, _ := strings.Cut(v.Gate, " in every ")
+	return bound + " on " + v.Slice
 }
 
 func passed(v events.Verdict) int {

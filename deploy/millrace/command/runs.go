@@ -1,12 +1,15 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/functions/gateway"
 	"millrace.dev/shared/state"
@@ -55,7 +58,11 @@ func (a *app) newLogs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := cl.Do(c.Context(), http.MethodGet, "api/runs", args[0], "log")
+			run, err := findRun(c.Context(), cl, args[0])
+			if err != nil {
+				return err
+			}
+			answer, err := cl.Do(c.Context(), http.MethodGet, "api/runs", run, "log")
 			if err != nil {
 				return err
 			}
@@ -65,7 +72,7 @@ func (a *app) newLogs() *cobra.Command {
 				return fmt.Errorf("read the log: %w", err)
 			}
 			if a.json() {
-				return a.print(map[string]string{"run": args[0], "log": string(log)})
+				return a.print(map[string]string{"run": run, "log": string(log)})
 			}
 			for _, line := range terminal.Lines(string(log)) {
 				a.out.Line(line)
@@ -73,4 +80,25 @@ func (a *app) newLogs() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// findRun completes the beginning of a run's id.
+func findRun(ctx context.Context, c *client.Client, begin string) (string, error) {
+	var rows []gateway.RunRow
+	if err := c.Get(ctx, &rows, nil, "api/runs"); err != nil {
+		return "", err
+	}
+	var found []string
+	for _, r := range rows {
+		if strings.HasPrefix(r.Run, begin) && begin != "" {
+			found = append(found, r.Run)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fail(Failed, "there is no run %q", begin).try("millrace runs lists them")
+	}
+	return "", fail(Failed, "%q can be several runs", begin).try("write more of it: %s", strings.Join(found, ", "))
 }

@@ -94,7 +94,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets 
 		select {
 		case e := <-arrivals:
 			if e.err != nil {
-				return a.waited(ctx, e.err, targets, timeout)
+				return a.waited(ctx, e.err, targets, timeout, told.newest)
 			}
 			ours := false
 			for _, t := range targets {
@@ -111,7 +111,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets 
 		case <-second.C:
 			told.passes()
 		case <-ctx.Done():
-			return a.waited(ctx, context.Cause(ctx), targets, timeout)
+			return a.waited(ctx, context.Cause(ctx), targets, timeout, told.newest)
 		}
 	}
 	return nil
@@ -129,13 +129,13 @@ func allEnded(targets []target, quiet bool) bool {
 }
 
 // waited says why the waiting ended before the end.
-func (a *app) waited(ctx context.Context, err error, targets []target, timeout time.Duration) error {
+func (a *app) waited(ctx context.Context, err error, targets []target, timeout time.Duration, newest string) error {
 	if ctx.Err() == nil || !errors.Is(context.Cause(ctx), errTimeout) {
 		return err
 	}
 	for _, t := range targets {
 		if o, _ := t.chain.Ended(); o == nil {
-			return fail(TimedOut, "%s had not ended after %s; the system goes on with it", t.what, terminal.Duration(timeout)).
+			return fail(TimedOut, "%s had not ended after %s; the system goes on with it%s", t.what, terminal.Duration(timeout), optional("; the last that happened: ", newest)).
 				try("millrace why %s, millrace status %s", t.event, t.pipeline)
 		}
 	}
@@ -147,6 +147,7 @@ type teller struct {
 	*app
 	began    time.Time
 	progress string
+	newest   string    // what happened last
 	last     time.Time // of a line of progress where there is no terminal
 }
 
@@ -181,6 +182,7 @@ func (t *teller) event(e events.Envelope) {
 		return
 	}
 	t.progress = ""
+	t.newest = events.Summary(e)
 	t.line(e, toneOf(d))
 }
 

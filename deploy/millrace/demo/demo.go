@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -273,26 +274,31 @@ func (d *demo) finish(ctx context.Context, failure error) {
 
 // invite says how to look around in the system that stays up.
 func (d *demo) invite() {
-	o, at := d.Out, d.client.Server()
-	bin, server := relative(d.Program), ""
-	if at != "http://127.0.0.1:8080" {
-		server = " --server " + at
-	}
+	o, at, bin := d.Out, d.client.Server(), relative(d.Program)
 	o.Line()
 	o.Line(o.Styled(terminal.Strong, "The system stays up at "+at+" until Ctrl-C. Look around:"))
-	for _, l := range [][2]string{
+	lines := [][2]string{
 		{bin + " status", "how it is"},
 		{bin + " why flights/v2", "how the second model came about"},
 		{bin + " events flights --follow", "what happens"},
 		{bin + " drift flights", "how far the world has moved"},
-		{bin + " predict flights " + relative(filepath.Join(d.Dir, "data", "flights", "2013-05.parquet")), "ask the champion"},
+		{bin + " predict flights " + relative(d.file("flights", "2013-05.parquet")), "ask the champion"},
 		{bin + " retrain flights --param trees=120 --wait", "train another"},
 		{bin + " rollback flights", "go back to the first model"},
-	} {
-		o.Line("  ", fmt.Sprintf("%-*s", 64, l[0]+server), o.Styled(terminal.Faint, "  "+l[1]))
+		{"curl " + at + "/v2/models/flights", "the model, by the Open Inference Protocol"},
 	}
-	o.Line("  ", fmt.Sprintf("%-*s", 64, "curl "+at+"/v2/models/flights"), o.Styled(terminal.Faint, "  the model, by the Open Inference Protocol; /metrics, /api/status"))
+	if at != defaultServer {
+		lines = slices.Insert(lines, 0, [2]string{"export MILLRACE_SERVER=" + at, "so that the others find it"})
+	}
+	rows := make([][]terminal.Cell, len(lines))
+	for i, l := range lines {
+		rows[i] = []terminal.Cell{terminal.Text(l[0]), terminal.Toned(terminal.Faint, l[1])}
+	}
+	o.IndentedTable("  ", []terminal.Column{terminal.Left(""), terminal.Left("")}, rows)
 }
+
+// defaultServer is what the command asks when it is told nothing.
+const defaultServer = "http://127.0.0.1:8080"
 
 // relative is a path as short as a person may write it here.
 func relative(path string) string {

@@ -90,7 +90,7 @@ func (d *demo) upload(name string, then func(context.Context, uint64) (string, e
 			return "", err
 		}
 		followed, err := then(ctx, v.Sequence)
-		return fmt.Sprintf("uploaded %s, %s: checked, and in the dataset, which has %s now" + below + "%s", terminal.Bytes(u.Size), terminal.Count(v.Data.Added.Rows, "flight"),
+		return fmt.Sprintf("uploaded %s, %s: checked, and in the dataset, which has %s now"+below+"%s", terminal.Bytes(u.Size), terminal.Count(v.Data.Added.Rows, "flight"),
 			terminal.Count(v.Data.Rows, "row"), followed), err
 	}
 }
@@ -228,7 +228,7 @@ func (d *demo) sendApril(ctx context.Context) (string, error) {
 	if d.aprilSent.rows != d.april.Rows {
 		return "", fmt.Errorf("only %d of %d rows were sent: %w", d.aprilSent.rows, d.april.Rows, context.Cause(ctx))
 	}
-	return fmt.Sprintf("%s predicted over HTTP, in %s of %d rows on %d connections" + below + "%s, none failed", terminal.Count(d.aprilSent.rows, "flight"),
+	return fmt.Sprintf("%s predicted over HTTP, in %s of %d rows on %d connections"+below+"%s, none failed", terminal.Count(d.aprilSent.rows, "flight"),
 		terminal.Count(d.aprilSent.requests, "request"), aprilPerRequest, connections, d.aprilSent.latency()), nil
 }
 

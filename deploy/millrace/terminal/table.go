@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -35,8 +36,8 @@ func Toned(t Tone, text string) Cell { return Cell{text, t} }
 
 const gap = "  "
 
-// Table writes rows under the heads of their columns. A column without any
-// value is left out.
+// Table writes rows under the heads of their columns, if any has one. A column
+// without any value is left out.
 func (s *Screen) Table(columns []Column, rows [][]Cell) {
 	s.IndentedTable("", columns, rows)
 }
@@ -56,7 +57,11 @@ func (s *Screen) IndentedTable(indent string, columns []Column, rows [][]Cell) {
 	for i, c := range columns {
 		head[i] = Toned(Faint, c.Title)
 	}
-	for _, row := range append([][]Cell{head}, rows...) {
+	titled := func(c Column) bool { return c.Title != "" }
+	if slices.ContainsFunc(columns, titled) {
+		rows = append([][]Cell{head}, rows...)
+	}
+	for _, row := range rows {
 		var b strings.Builder
 		b.WriteString(indent)
 		for i, cell := range row {
