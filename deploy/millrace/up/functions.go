@@ -67,7 +67,7 @@ func add[C interface{ Validate() error }, F function.Function](s *system, name s
 func (s *system) startFunctions(ctx context.Context) error {
 	for i := range s.functions {
 		p := &s.functions[i]
-		in, err := function.Start(ctx, p.name, p.function, p.deps, function.StartOptions{})
+		in, err := function.Start(ctx, p.name, p.function, p.deps, function.StartOptions{Retry: s.options.Retry})
 		if err != nil {
 			return err
 		}

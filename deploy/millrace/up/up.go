@@ -8,6 +8,7 @@ package up
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,7 +37,13 @@ type Options struct {
 	// Pipelines are folders: of a pipeline, or of pipelines.
 	Pipelines []string
 	// Listen is the address of all that is answered; port 0 chooses one.
+	// Where other machines reach it, a token is required.
 	Listen string
+	// Token must come with every request but that for /healthz; TokenFile is
+	// a file that holds it. Nobody needs one without.
+	Token, TokenFile string
+	// TLSCert and TLSKey are PEM files; with them all is answered over TLS.
+	TLSCert, TLSKey string
 	// NATS is the URL of an external server, "" for the embedded one.
 	NATS string
 	// Artifacts is the URL of an artifact store elsewhere, "" for Dir.
@@ -44,10 +51,12 @@ type Options struct {
 	// SyncAlways writes the embedded log through to the disk at each append.
 	SyncAlways bool
 	// Drain bounds the time from the end of ctx to the end of Run.
-	Drain  time.Duration
+	Drain time.Duration
+	// Retry of failed handlings; the runtime's own when zero.
+	Retry  function.Retry
 	Logger *slog.Logger
-	// Started is called once everything answers, with the address.
-	Started func(address string)
+	// Started is called once everything answers, with the URL.
+	Started func(url string)
 	// Version is told by /api/status.
 	Version string
 }
@@ -62,6 +71,9 @@ type system struct {
 	artifacts *artifact.Store
 	registry  *prometheus.Registry
 	functions []part
+	token     function.Token
+	tls       *tls.Config
+	local     bool // only this machine reaches the address
 	teardown  []step
 }
 
@@ -95,7 +107,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		err = errors.Join(err, s.stop(drain))
 	}()
 	pipelines, err := loadPipelines(o.Pipelines)
-	if err != nil {
+	if err := errors.Join(err, s.security()); err != nil {
 		return err
 	}
 	listener, err := s.listen(ctx)
@@ -121,7 +133,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if o.Started != nil {
-		o.Started(listener.Addr().String())
+		o.Started(s.url(listener))
 	}
 	select {
 	case <-ctx.Done():
@@ -134,9 +146,6 @@ func Run(ctx context.Context, o Options) (err error) {
 // listen takes the address first: whoever asks before the functions are there
 // waits, and is not refused.
 func (s *system) listen(ctx context.Context) (net.Listener, error) {
-	if err := s.checkAddress(); err != nil {
-		return nil, err
-	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", s.options.Listen, err)
@@ -148,22 +157,6 @@ func (s *system) listen(ctx context.Context) (net.Listener, error) {
 		return nil
 	})
 	return l, nil
-}
-
-// checkAddress demands a token where others than this machine can knock.
-func (s *system) checkAddress() error {
-	host, _, err := net.SplitHostPort(s.options.Listen)
-	if err != nil {
-		return fmt.Errorf("the address %q is not host:port: %w", s.options.Listen, err)
-	}
-	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	if os.Getenv("MILLRACE_TOKEN") == "" && os.Getenv("MILLRACE_TOKEN_FILE") == "" {
-		return fmt.Errorf("%s is reached from other machines: set MILLRACE_TOKEN or MILLRACE_TOKEN_FILE, so that not everyone may upload and promote, or listen on 127.0.0.1", s.options.Listen)
-	}
-	return nil
 }
 
 func (s *system) openStores(ctx context.Context) error {
@@ -207,9 +200,9 @@ func (s *system) connect(ctx context.Context) error {
 		s.nc = server.Conn()
 		return nil
 	}
-	nc, err := nats.Connect(s.options.NATS, nats.Name("millrace"), nats.MaxReconnects(-1), nats.ReconnectWait(500*time.Millisecond))
+	nc, err := eventlog.Connect(s.options.NATS, nats.Name("millrace"), nats.ReconnectWait(500*time.Millisecond))
 	if err != nil {
-		return fmt.Errorf("reach the NATS server at %s: %w; start it with JetStream (nats-server -js), or leave --nats out to use the embedded one", s.options.NATS, err)
+		return fmt.Errorf("reach the NATS server at %s: %w; start it with JetStream (nats-server -js), or leave --nats out to use the embedded one", eventlog.Address(s.options.NATS), err)
 	}
 	s.onStop("NATS connection", func(context.Context) error { nc.Close(); return nil })
 	s.nc = nc
@@ -227,15 +220,20 @@ func (s *system) deps(name string) (function.Deps, error) {
 	}, nil
 }
 
-// serve answers on the listener.
+// serve answers on the listener, over TLS if there is a certificate.
 func (s *system) serve(ctx context.Context, l net.Listener) <-chan error {
 	server := &http.Server{
-		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: newDoor(s.token, s.local, s.routes()), TLSConfig: s.tls, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	failed := make(chan error, 1)
 	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if s.tls != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- err
 		}
 	}()
