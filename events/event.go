@@ -89,6 +89,14 @@ func (h Header) Function() string {
 	return f
 }
 
+// AttributeRecordedTime is when an imported event entered the log that it was
+// exported from. It is the event's time, whatever the stream says.
+const AttributeRecordedTime = "recordedtime"
+
+// Imported tells whether the event came with the history of another log. What
+// had to follow from it followed there: no function handles it.
+func (h Header) Imported() bool { return h.Attributes[AttributeRecordedTime] != "" }
+
 // Source is the CloudEvents source of what a function announces.
 func Source(function string) string { return "/millrace/" + function }
 

@@ -206,6 +206,10 @@ func (d foreignData) EventType() string { return d.envelope.Type }
 func (d foreignData) EventSubject() string {
 	return strings.TrimPrefix(d.envelope.Subject, d.envelope.Pipeline+"/")
 }
-func (d foreignData) Validate() error               { return nil }
-func (d foreignData) MarshalJSON() ([]byte, error)  { return d.envelope.Data, nil }
-func (d foreignData) Attributes() map[string]string { return d.envelope.Attributes }
+func (d foreignData) Validate() error              { return nil }
+func (d foreignData) MarshalJSON() ([]byte, error) { return d.envelope.Data, nil }
+func (d foreignData) Attributes() map[string]string {
+	out := maps.Clone(d.envelope.Attributes)
+	delete(out, events.AttributeRecordedTime) // it enters the log anew
+	return out
+}

@@ -112,6 +112,8 @@ func (f *F) Routes(mux *http.ServeMux) {
 	json("GET /api/status", f.getStatus)
 	json("GET /api/pipelines", f.getPipelines)
 	json("GET /api/pipelines/{pipeline}", f.getPipeline)
+	json("GET /api/pipelines/{pipeline}/export", f.getExport)
+	json("POST /api/import", f.postImport)
 	json("GET /api/datasets", f.getDatasets)
 	json("GET /api/runs", f.getRuns)
 	json("GET /api/models", f.getModels)

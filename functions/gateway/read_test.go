@@ -18,7 +18,7 @@ import (
 
 // lived is a rig whose pipeline flights has lived: an upload became v1, which
 // is the champion, and v2 was rejected.
-func lived(t *testing.T) rig {
+func lived(t testing.TB) rig {
 	t.Helper()
 	r := newRig(t, settings(), flights, copycat)
 	u := r.uploads("/uploads/flights/2013-01.csv", "a,b\n1,true\n")[1]

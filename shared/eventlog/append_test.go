@@ -94,10 +94,6 @@ func TestAppend(t *testing.T) {
 		if b := appendOne(t, l, handling(e, "ingest", request(1))); !b.Duplicate || len(b.Events) != 3 {
 			t.Errorf("again: %+v", b)
 		}
-		end, err := l.CommitEnd(t.Context(), a.Events[1].Sequence)
-		if err != nil || end != a.Events[0].Sequence-1 {
-			t.Errorf("CommitEnd within a batch is %d, %v; want %d", end, err, a.Events[0].Sequence-1)
-		}
 	})
 	t.Run("an originated event takes the handling's record beside it", func(t *testing.T) {
 		started := events.TrainingStarted{Run: "r1", Key: "k", Snapshot: "s", Train: ref('b'), Holdout: ref('c')}

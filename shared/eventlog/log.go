@@ -156,26 +156,3 @@ func (l *Log) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
 	}
 	return from - 1, nil
 }
-
-// CommitEnd rounds a sequence down to the end of a commit, so that no commit
-// is seen in part.
-func (l *Log) CommitEnd(ctx context.Context, sequence uint64) (uint64, error) {
-	if sequence == 0 {
-		return 0, nil
-	}
-	s, err := l.js.Stream(ctx, Stream)
-	if err != nil {
-		return 0, err
-	}
-	m, err := s.GetMsg(ctx, min(sequence, s.CachedInfo().State.LastSeq))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read event %d: %w", sequence, err)
-	}
-	if at := commitPlace(m.Header); at.more() > 0 {
-		return m.Sequence - uint64(at.index), nil
-	}
-	return m.Sequence, nil
-}

@@ -46,8 +46,16 @@ const readBatch = 500
 // Recorded is an event as it stands in the log.
 type Recorded struct {
 	events.Envelope
-	// More is how many events of the same commit follow.
-	More int
+	// Place is the event's subject in the log.
+	Place string
+	// Index is the event's place in its commit, from 1, and More how many
+	// events of the same commit follow. A commit of one has the index 1.
+	Index, More int
+}
+
+func recorded(e events.Envelope, place string, header nats.Header) Recorded {
+	at := commitPlace(header)
+	return Recorded{Envelope: e, Place: place, Index: max(1, at.index), More: at.more()}
 }
 
 // Next gives the first event of the pipeline (of all for "") at or after the
@@ -68,6 +76,7 @@ func (l *Log) next(ctx context.Context, filter string, from uint64) (Recorded, b
 	var resp struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message *struct {
+			Subject  string    `json:"subject"`
 			Sequence uint64    `json:"seq"`
 			Header   []byte    `json:"hdrs"`
 			Data     []byte    `json:"data"`
@@ -90,7 +99,7 @@ func (l *Log) next(ctx context.Context, filter string, from uint64) (Recorded, b
 		return Recorded{}, false, fmt.Errorf("event %d of the log: %w", resp.Message.Sequence, err)
 	}
 	e, err := stored(header, resp.Message.Data, resp.Message.Sequence, resp.Message.Time)
-	return Recorded{Envelope: e, More: commitPlace(header).more()}, err == nil, err
+	return recorded(e, resp.Message.Subject, header), err == nil, err
 }
 
 // ask sends a request to the JetStream API and sends it again while no leader answers.
@@ -172,7 +181,7 @@ func (l *Log) read(ctx context.Context, f Filter, yield func(Recorded, error) bo
 		if err != nil {
 			return err
 		}
-		if f.wants(e) && !yield(Recorded{Envelope: e, More: commitPlace(m.Headers()).more()}, nil) {
+		if f.wants(e) && !yield(recorded(e, m.Subject(), m.Headers()), nil) {
 			return nil
 		}
 		if meta.NumPending == 0 {

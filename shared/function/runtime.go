@@ -115,6 +115,9 @@ func (r *Runtime) Handle(ctx context.Context, d Delivery) Outcome {
 	if t := d.Attributes["target"]; t != "" && t != r.mux.name {
 		return Outcome{Duplicate: true} // sent again to another function
 	}
+	if d.Imported() {
+		return Outcome{Duplicate: true} // handled where it came from, or not at all
+	}
 	if d.Pipeline == "" {
 		d.Pipeline = events.NoPipeline
 	}

@@ -77,34 +77,29 @@ type At struct {
 }
 
 // LoadAt gives the state as of a point of the past, rounded down to the end of
-// a commit; as of now for the zero At.
+// a commit; as of now for the zero At. Of a sequence and a time the earlier
+// counts. A time is compared with those of the pipeline's events, so that the
+// past of an imported pipeline is that of the log it came from.
 func (s *Store) LoadAt(ctx context.Context, pipeline string, at At) (*Pipeline, error) {
-	if at.Sequence == 0 && at.Time.IsZero() {
+	if at == (At{}) {
 		return s.Load(ctx, pipeline)
 	}
-	to := at.Sequence
-	if !at.Time.IsZero() {
-		n, err := s.log.SequenceAt(ctx, at.Time)
-		if err != nil {
-			return nil, err
-		}
-		if to == 0 || n < to {
-			to = n
-		}
-	}
-	to, err := s.log.CommitEnd(ctx, to)
-	if err != nil {
-		return nil, err
-	}
 	p := New(pipeline)
-	if to == 0 {
-		return p, nil
-	}
-	for e, err := range s.log.Read(ctx, eventlog.Filter{Pipeline: pipeline, To: to}) {
+	var commit []events.Envelope
+	for r, err := range s.log.Recorded(ctx, eventlog.Filter{Pipeline: pipeline, To: at.Sequence}) {
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("load the state of %s as it was: %w", pipeline, err)
 		}
-		p = Apply(p, e)
+		if !at.Time.IsZero() && r.Time.After(at.Time) {
+			break
+		}
+		if commit = append(commit, r.Envelope); r.More > 0 {
+			continue
+		}
+		for _, e := range commit {
+			p = Apply(p, e)
+		}
+		commit = commit[:0]
 	}
 	return p, nil
 }
