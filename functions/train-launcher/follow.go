@@ -58,7 +58,7 @@ func (f *F) dispatch(ctx context.Context) {
 		following[l.name()] = true
 		f.followed.Go(func() {
 			// What can't be done now is taken up by the next sweep.
-			if err := f.follow(ctx, l); err != nil && !errors.Is(err, errEnded) && ctx.Err() == nil {
+			if err := f.follow(ctx, l); err != nil && !errors.Is(err, errNotOurs) && ctx.Err() == nil {
 				f.deps.Logger.ErrorContext(ctx, "a run can't be followed; trying again", "pipeline", l.pipeline, "run", l.run, "error", err)
 			}
 			select {
@@ -115,8 +115,10 @@ type task struct {
 	folder runner.Folder
 }
 
-// errEnded says that the log has a run's end already.
-var errEnded = errors.New("the run has ended")
+// errNotOurs says that there is nothing to do about a run: the log has its end
+// already, or it was started in another system, whose history this one took
+// over, and ends there.
+var errNotOurs = errors.New("the run is not ours to follow")
 
 // task finds out what a launched run is.
 func (f *F) task(ctx context.Context, l launched) (*task, error) {
@@ -126,7 +128,7 @@ func (f *F) task(ctx context.Context, l launched) (*task, error) {
 	}
 	run := p.Run(l.run)
 	if run == nil || run.Status != state.RunStarted {
-		return nil, errEnded
+		return nil, errNotOurs
 	}
 	if l.header.ID == "" {
 		e, ok, err := f.deps.Log.Find(ctx, l.pipeline, run.Event)
@@ -137,6 +139,9 @@ func (f *F) task(ctx context.Context, l launched) (*task, error) {
 			return nil, fmt.Errorf("the log does not have the event %s that started the run", run.Event)
 		}
 		l.header = e.Header
+	}
+	if l.header.Imported() {
+		return nil, errNotOurs
 	}
 	t := &task{
 		pipeline: l.pipeline, run: run, started: l.header, config: p.Config, dir: p.Configured.Dir,
