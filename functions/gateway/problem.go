@@ -46,7 +46,7 @@ func problemOf(err error) *problem {
 		return p
 	case errors.As(err, &tooLong):
 		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", tooLong.Limit)
-	case errors.Is(err, artifact.ErrDiskFull):
+	case errors.Is(err, artifact.ErrDiskFull), errors.Is(err, eventlog.ErrDiskFull):
 		return refuse(http.StatusInsufficientStorage, "%v", err)
 	case errors.Is(err, eventlog.ErrMoved):
 		return refuse(http.StatusServiceUnavailable, "%v", err).try("send it again")

@@ -25,6 +25,9 @@ import (
 // again and decide again.
 var ErrMoved = errors.New("the log has moved on")
 
+// ErrDiskFull says that the log has no room for another event.
+var ErrDiskFull = errors.New("the disk of the event log is full")
+
 // GuardedNouns are the nouns that only guarded decisions may write.
 var GuardedNouns = []string{"dataset", "drift", "rollout"}
 
@@ -77,7 +80,8 @@ const (
 
 // Append commits. A second commit of the same handling or origin is a success
 // with Duplicate set, whatever it would now say. ErrMoved asks to decide again.
-// What the server does not answer is sent again until ctx ends.
+// ErrDiskFull says that there is no room now. What the server does not answer
+// is sent again until ctx ends.
 func (l *Log) Append(ctx context.Context, c Commit) (Appended, error) {
 	entries, err := c.entries()
 	if err != nil {
@@ -250,6 +254,9 @@ func tooLarge(e events.Envelope) error {
 func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
 	backoff := 20 * time.Millisecond
 	for {
+		if err := l.trouble(); err != nil {
+			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, err)
+		}
 		sequence, err := l.send(ctx, entries)
 		switch verdict(err) {
 		case done:
@@ -391,7 +398,7 @@ func explain(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case 10047, 10023:
-			return fmt.Errorf("%w: the NATS server has no storage left for the log; free disk space or raise its limit", err)
+			return fmt.Errorf("%w: free disk space on the NATS server or raise its limit: %w", ErrDiskFull, err)
 		}
 	}
 	return err

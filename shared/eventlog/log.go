@@ -25,12 +25,16 @@ type Log struct {
 	js      jetstream.JetStream
 	logger  *slog.Logger
 	batches chan struct{}
+	trouble func() error
 }
 
 // Options of a log.
 type Options struct {
 	// Replicas of the stream when it is made; 1 if 0.
 	Replicas int
+	// Trouble says why the server can store nothing now, if that is known; nil
+	// when it can. What is appended meanwhile is refused with it.
+	Trouble func() error
 	Logger   *slog.Logger
 }
 
@@ -44,7 +48,10 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches)}
+	if o.Trouble == nil {
+		o.Trouble = func() error { return nil }
+	}
+	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches), trouble: o.Trouble}
 	if err := l.ensureStream(ctx, max(1, o.Replicas)); err != nil {
 		return nil, fmt.Errorf("open the event log at %s: %w", nc.ConnectedUrlRedacted(), err)
 	}
@@ -97,6 +104,9 @@ func (l *Log) JetStream() jetstream.JetStream { return l.js }
 func (l *Log) Ready(ctx context.Context) error {
 	if s := l.nc.Status(); s != nats.CONNECTED {
 		return fmt.Errorf("the NATS server at %s is not connected: %s", l.nc.ConnectedUrlRedacted(), s)
+	}
+	if err := l.trouble(); err != nil {
+		return err
 	}
 	_, err := l.js.Stream(ctx, Stream)
 	return err

@@ -66,6 +66,7 @@ type system struct {
 	options   Options
 	logger    *slog.Logger
 	nc        *nats.Conn
+	trouble   func() error // of the embedded log
 	log       *eventlog.Log
 	states    *state.Store
 	artifacts *artifact.Store
@@ -169,7 +170,7 @@ func (s *system) openStores(ctx context.Context) error {
 	open, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var err error
-	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger}); err != nil {
+	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger, Trouble: s.trouble}); err != nil {
 		return err
 	}
 	if s.states, err = state.NewStore(open, s.log, s.logger); err != nil {
@@ -197,7 +198,7 @@ func (s *system) connect(ctx context.Context) error {
 			return err
 		}
 		s.onStop("event log", func(context.Context) error { server.Close(); return nil })
-		s.nc = server.Conn()
+		s.nc, s.trouble = server.Conn(), server.Trouble
 		return nil
 	}
 	nc, err := eventlog.Connect(s.options.NATS, nats.Name("millrace"), nats.ReconnectWait(500*time.Millisecond))

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +37,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	l, err := eventlog.Open(t.Context(), s.Conn(), eventlog.Options{})
+	l, err := eventlog.Open(t.Context(), s.Conn(), eventlog.Options{Trouble: s.Trouble})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,20 +63,28 @@ func TestDiskFull(t *testing.T) {
 	if err := os.WriteFile(ballast, make([]byte, 22<<20), 0o600); !errors.Is(err, syscall.ENOSPC) && err != nil {
 		t.Fatal(err)
 	}
-	for ; ; n++ {
-		began := time.Now()
-		err := say(n, 30*time.Second)
-		t.Log(n, err, time.Since(began))
-		if err != nil {
-			break
-		}
+	for ; err == nil; n++ {
+		err = say(n, 30*time.Second)
+	}
+	if !errors.Is(err, eventlog.ErrDiskFull) || !strings.Contains(err.Error(), "free some space on the disk of "+dir) {
+		t.Errorf("the answer is: %v", err)
+	}
+	if err := l.Ready(t.Context()); !errors.Is(err, eventlog.ErrDiskFull) {
+		t.Errorf("ready: %v", err)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	for ; n < 60; n++ {
-		if err := say(n, 30*time.Second); err != nil {
-			t.Fatal("after space was freed: ", err)
+	for deadline := time.Now().Add(20 * time.Second); errors.Is(say(n, 10*time.Second), eventlog.ErrDiskFull); {
+		if time.Now().After(deadline) {
+			t.Fatal("there is space, and the log does not go on")
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	for range 10 {
+		n++
+		if err := say(n, 10*time.Second); err != nil {
+			t.Fatal(err)
 		}
 	}
 	var got []string
@@ -84,5 +94,12 @@ func TestDiskFull(t *testing.T) {
 		}
 		got = append(got, e.ID)
 	}
-	t.Log(len(got), len(acknowledged))
+	for _, id := range acknowledged {
+		if !slices.Contains(got, id) {
+			t.Errorf("the event %s was acknowledged and is not there", id)
+		}
+	}
+	if len(got) > len(acknowledged)+1 {
+		t.Errorf("%d events, %d acknowledged", len(got), len(acknowledged))
+	}
 }

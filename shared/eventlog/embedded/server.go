@@ -21,7 +21,13 @@ type Server struct {
 	server *server.Server
 	conn   *nats.Conn
 	lock   *os.File
+	disk   *disk
 }
+
+const (
+	maxMemory = 64 << 20
+	maxStore  = 1 << 50 // what the disk has
+)
 
 // Options of a server.
 type Options struct {
@@ -46,16 +52,17 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock}
+	s := &Server{lock: lock, disk: newDisk(o.Dir)}
 	s.server, err = server.NewServer(&server.Options{
 		ServerName: "millrace", DontListen: true, JetStream: true, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
-		NoSigs: true, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 50,
+		NoSigs: true, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the embedded NATS server: %w", err), lock.Close())
 	}
-	s.server.SetLoggerV2(natsLogger{o.Logger}, false, false, false)
+	s.server.SetLoggerV2(natsLogger{o.Logger, s.disk}, false, false, false)
 	go s.server.Start()
+	go s.disk.watch(s.server, o)
 	wait := 30 * time.Second
 	if t, ok := ctx.Deadline(); ok {
 		wait = time.Until(t)
@@ -84,6 +91,9 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// Trouble says why the server can store nothing now, nil when it can.
+func (s *Server) Trouble() error { return s.disk.trouble() }
+
 // Conn is the connection into the server.
 func (s *Server) Conn() *nats.Conn { return s.conn }
 
@@ -93,13 +103,17 @@ func (s *Server) Close() {
 	if s.conn != nil {
 		s.conn.Close()
 	}
+	s.disk.stop()
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 	s.lock.Close()
 }
 
 // natsLogger passes the server's warnings and errors on.
-type natsLogger struct{ log *slog.Logger }
+type natsLogger struct {
+	log  *slog.Logger
+	disk *disk
+}
 
 func (l natsLogger) Noticef(string, ...any)         {}
 func (l natsLogger) Debugf(string, ...any)          {}
@@ -108,7 +122,9 @@ func (l natsLogger) Warnf(format string, v ...any)  { l.say(slog.LevelWarn, form
 func (l natsLogger) Errorf(format string, v ...any) { l.say(slog.LevelError, format, v) }
 func (l natsLogger) Fatalf(format string, v ...any) { l.say(slog.LevelError, format, v) }
 func (l natsLogger) say(level slog.Level, format string, v []any) {
+	message := fmt.Sprintf(format, v...)
+	l.disk.heard(message)
 	if l.log != nil {
-		l.log.Log(context.Background(), level, "nats server", "message", fmt.Sprintf(format, v...))
+		l.log.Log(context.Background(), level, "nats server", "message", message)
 	}
 }
