@@ -248,6 +248,19 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) err
 	return nil
 }
 
+// BenchmarkStart is from nothing to the first answer, in a process that has
+// loaded ONNX Runtime.
+func BenchmarkStart(b *testing.B) {
+	w, g := servedFlights(b)
+	for b.Loop() {
+		w.stop()
+		w.start()
+		if a := w.infer(g, 1); a.Code != 200 {
+			b.Fatalf("%d %s", a.Code, a.Raw)
+		}
+	}
+}
+
 // BenchmarkBatch is what writing the prediction log costs a row.
 func BenchmarkBatch(b *testing.B) {
 	w, g := servedFlights(b)

@@ -29,6 +29,7 @@ type follower struct {
 	settled chan struct{}
 	// serving are the versions the routing holds for this pipeline.
 	serving []*version
+	said    string // what was logged of the route
 }
 
 const (
@@ -188,8 +189,9 @@ func (p *follower) update(ctx context.Context) error {
 	releaseAll(p.serving)
 	p.serving = values(loaded)
 	p.f.meters.stale(p.name, failed != nil)
-	if failed == nil {
-		p.f.deps.Logger.InfoContext(ctx, "route", "pipeline", p.name, "shares", next.describe())
+	if shares := next.describe(); failed == nil && shares != p.said {
+		p.f.deps.Logger.InfoContext(ctx, "route", "pipeline", p.name, "shares", shares)
+		p.said = shares
 	}
 	return failed
 }

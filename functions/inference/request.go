@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"millrace.dev/shared/onnx"
 )
@@ -62,9 +63,8 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 	if r.ContentLength > limit {
 		return tooLarge(limit)
 	}
-	if within > 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within)) // without it where it is not supported
-	}
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(within)) // without one where there can be none
 	want := 4096
 	if r.ContentLength >= 0 {
 		want = int(r.ContentLength) + 1 // so that the end is seen
@@ -82,6 +82,9 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 			return tooLarge(limit)
 		}
 		if err == io.EOF {
+			// A deadline that is left would end the request while it is worked
+			// on; after an error it bounds what net/http still reads.
+			_ = deadline.SetReadDeadline(time.Time{})
 			return nil
 		}
 		if err != nil {
@@ -200,6 +203,9 @@ func (q *request) identify(header string) error {
 		q.given = true
 		if len(q.id) > maxID {
 			return invalid("the request's id has %d bytes; at most %d are taken", len(q.id), maxID)
+		}
+		if !utf8.Valid(q.id) {
+			return invalid("the request's id is not UTF-8")
 		}
 		return nil
 	}

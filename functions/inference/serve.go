@@ -91,17 +91,14 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, c call) {
 		return
 	}
 	began := time.Now()
-	s, sh, err := f.choose(r, s, c, q)
-	if err != nil {
-		f.gate.leave()
+	s, sh, err := f.work(r, s, c, q)
+	v := sh.version
+	if v == nil {
 		f.meters.refused(s.name, codeOf(err))
 		writeMistake(w, err)
 		return
 	}
-	v := sh.version
 	defer v.release()
-	err = f.run(r, s, v, sh.route, c, q)
-	f.gate.leave()
 	a := outcome{version: v, route: sh.route, at: began, code: http.StatusOK}
 	if err != nil {
 		a.code, a.failed = f.failure(r, s, sh, err)
@@ -129,6 +126,17 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, c call) {
 	v.meters.answered(a.code)
 	a.took = done.Sub(began)
 	s.log.add(q, a, s.sampled())
+}
+
+// work does what the gate bounds: it chooses the version, which it gives held
+// unless there is none, and makes the answer in q.
+func (f *F) work(r *http.Request, s *served, c call, q *request) (*served, share, error) {
+	defer f.gate.leave()
+	s, sh, err := f.choose(r, s, c, q)
+	if err == nil {
+		err = f.run(r, s, sh.version, sh.route, c, q)
+	}
+	return s, sh, err
 }
 
 // chunk is the size up to which net/http finds the length by itself.
