@@ -52,6 +52,7 @@ where it was when it is started again.`,
 	f.StringArrayVar(&o.Pipelines, "pipelines", nil, "folder of a pipeline, or of pipelines; may be repeated")
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 chooses one")
 	f.StringVar(&o.NATS, "nats", "", "URL of a NATS server with JetStream (or MILLRACE_NATS); the embedded one by default")
+	f.IntVar(&o.Replicas, "log-replicas", 1, "on how many servers of a NATS cluster to keep the log, when it is made: 1, 3 or 5")
 	f.StringVar(&o.Artifacts, "artifacts", "", "URL of an artifact store (file://, s3://, gs://, azblob://; or MILLRACE_ARTIFACTS); a folder in --dir by default")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM file with the certificate for TLS, and those that lead to its authority")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM file with the certificate's key")

@@ -97,6 +97,16 @@ func (l *Log) findOrMakeStream(ctx context.Context, replicas int) error {
 	return err
 }
 
+// Replicas is on how many servers the log is kept, and what is kept beside it
+// should be.
+func (l *Log) Replicas(ctx context.Context) (int, error) {
+	s, err := l.js.Stream(ctx, Stream)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the replicas of the event log: %w", err)
+	}
+	return max(1, s.CachedInfo().Config.Replicas), nil
+}
+
 // JetStream is the log's JetStream, for streams and consumers beside it.
 func (l *Log) JetStream() jetstream.JetStream { return l.js }
 

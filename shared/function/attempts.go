@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/eventlog"
 )
 
 // attempts counts how often an event was begun, in a KV bucket beside the log.
@@ -24,9 +25,13 @@ type attempt struct {
 // attemptsKept bounds how long a count is remembered.
 const attemptsKept = 7 * 24 * time.Hour
 
-func openAttempts(ctx context.Context, js jetstream.JetStream) (*attempts, error) {
-	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: "ATTEMPTS", Description: "How often an event was begun by a function, from the second time on", History: 1, TTL: attemptsKept,
+func openAttempts(ctx context.Context, log *eventlog.Log) (*attempts, error) {
+	replicas, err := log.Replicas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := log.JetStream().CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: "ATTEMPTS", Description: "How often an event was begun by a function, from the second time on", History: 1, TTL: attemptsKept, Replicas: replicas,
 	})
 	if err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func (r Retry) pause(n int) time.Duration {
 
 // NewRuntime makes the runtime of a function.
 func NewRuntime(ctx context.Context, m *Mux, d Deps, retry Retry) (*Runtime, error) {
-	a, err := openAttempts(ctx, d.Log.JetStream())
+	a, err := openAttempts(ctx, d.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open the count of attempts: %w", err)
 	}

@@ -39,9 +39,13 @@ type cached struct {
 	Log time.Time `json:"log"`
 }
 
-func openCache(ctx context.Context, js jetstream.JetStream) (*cache, error) {
-	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: cacheBucket, Description: "Millrace's cached states; may be deleted at any time", History: 1,
+func openCache(ctx context.Context, log *eventlog.Log) (*cache, error) {
+	replicas, err := log.Replicas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := log.JetStream().CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: cacheBucket, Description: "Millrace's cached states; may be deleted at any time", History: 1, Replicas: replicas,
 	})
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ type Store struct {
 // NewStore makes a store over the log. What it caches lies in a KV bucket
 // beside the log and may be deleted at any time.
 func NewStore(ctx context.Context, log *eventlog.Log, logger *slog.Logger) (*Store, error) {
-	c, err := openCache(ctx, log.JetStream())
+	c, err := openCache(ctx, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the state cache: %w", err)
 	}

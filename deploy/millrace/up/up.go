@@ -46,6 +46,9 @@ type Options struct {
 	TLSCert, TLSKey string
 	// NATS is the URL of an external server, "" for the embedded one.
 	NATS string
+	// Replicas is on how many of the external servers the log is kept, when it
+	// is made; 1 if 0.
+	Replicas int
 	// Artifacts is the URL of an artifact store elsewhere, "" for Dir.
 	Artifacts string
 	// SyncAlways writes the embedded log through to the disk at each append.
@@ -170,7 +173,7 @@ func (s *system) openStores(ctx context.Context) error {
 	open, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var err error
-	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger, Trouble: s.trouble}); err != nil {
+	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger, Replicas: s.options.Replicas, Trouble: s.trouble}); err != nil {
 		return err
 	}
 	if s.states, err = state.NewStore(open, s.log, s.logger); err != nil {
