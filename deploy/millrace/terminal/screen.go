@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/term"
 )
 
@@ -106,8 +107,12 @@ func (s *Screen) clear() {
 // Done takes a line of progress away that nothing has overwritten.
 func (s *Screen) Done() { s.clear() }
 
-// Clean is the text without control characters, on one line.
+// Clean is the text without control characters and what terminals take for
+// commands, on one line.
 func Clean(text string) string {
+	if strings.ContainsRune(text, '\x1b') {
+		text = ansi.Strip(text)
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r' || r == '\u2028' || r == '\u2029':

@@ -72,7 +72,7 @@ func TestWords(t *testing.T) {
 		s.Ago(time.Time{}): "", s.Ago(now.Add(-time.Second)): "just now", s.Ago(now.Add(-30 * time.Second)): "30s ago",
 		s.Ago(now.Add(-3 * time.Minute)): "3m ago", s.Ago(now.Add(-25 * time.Hour)): "1d ago",
 		terminal.Version(2): "v2", terminal.Version(0): "",
-		terminal.Clean("a\tb\x1b[2Jc\u202e"): "a b[2Jc",
+		terminal.Clean("a\tb\x1b[2Jc\u202e"): "a bc",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
