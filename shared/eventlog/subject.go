@@ -36,6 +36,16 @@ func (p place) id(eventType, subject string) string {
 	return uuid.NewSHA1(idSpace, []byte(strings.Join([]string{p.cause, p.function, eventType, subject, strconv.Itoa(p.n)}, "\n"))).String()
 }
 
+// Handling is what an event was announced in: a function's handling of the
+// event that the cause is made of (events.CauseOf), or an origin.
+type Handling struct{ Pipeline, Function, Cause string }
+
+// HandlingAt reads the handling from an event's subject in the log.
+func HandlingAt(subject string) (Handling, error) {
+	p, err := placeOf(subject)
+	return Handling{p.pipeline, p.function, p.cause}, err
+}
+
 func guardText(pipeline, noun string) string { return root + "." + pipeline + "." + noun + ".>" }
 
 // pipelineFilter matches a pipeline's events, all events for "".
