@@ -76,6 +76,9 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	if cfg.Threads == 0 {
 		cfg.Threads = runtime.GOMAXPROCS(0)
 	}
+	if err := removeNew(deps.Dir); err != nil {
+		return nil, fmt.Errorf("remove what a killed process left: %w", err)
+	}
 	f := &F{
 		Deps: deps, cfg: cfg, kept: kept{dir: deps.Dir, store: deps.Artifacts}, turn: make(chan struct{}, 1),
 		measured: prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -28,7 +28,17 @@ const (
 	maxKept        = 1000
 	maxReportBytes = 64 << 20
 	keptSuffix     = ".evaluation.json"
+	newPrefix      = "new-"
 )
+
+// removeNew removes the files that a killed process was writing.
+func removeNew(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, newPrefix+"*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
 
 func (k *kept) path(c *evaluation) string { return filepath.Join(k.dir, c.key()+keptSuffix) }
 
@@ -68,7 +78,7 @@ func (k *kept) save(ctx context.Context, c *evaluation, r *events.EvaluationRepo
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f, err := os.CreateTemp(k.dir, "evaluation-*")
+	f, err := os.CreateTemp(k.dir, newPrefix+"*")
 	if err != nil {
 		return err
 	}

@@ -7,13 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // cache keeps values as JSON files in a folder. Files appear whole; one that
 // is missing or cannot be read is a value that has to be computed.
 type cache struct{ dir string }
 
-// openCache makes the folder and leaves the newest files in it.
+// newFile begins the name of a file that is being written.
+const newFile = ".new-"
+
+// openCache makes the folder and leaves the newest files in it. What a killed
+// process was writing is removed.
 func openCache(dir string, keep int) (cache, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return cache{}, err
@@ -24,7 +29,14 @@ func openCache(dir string, keep int) (cache, error) {
 	}
 	var files []fs.FileInfo
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
+		info, err := e.Info()
+		switch {
+		case err != nil:
+		case strings.HasPrefix(e.Name(), newFile):
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return cache{}, err
+			}
+		default:
 			files = append(files, info)
 		}
 	}
@@ -50,7 +62,7 @@ func (c cache) put(key string, v any) error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(c.dir, ".new-*")
+	temp, err := os.CreateTemp(c.dir, newFile+"*")
 	if err != nil {
 		return err
 	}

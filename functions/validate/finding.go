@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/state"
@@ -60,7 +61,12 @@ func (f *F) measure(ctx context.Context, p *state.Pipeline, data events.Ref) (fi
 	if err != nil {
 		return unreadable(err)
 	}
-	bySQL, err := duck.CheckSQL(ctx, path, rules.SQL)
+	scratch, err := f.deps.Artifacts.TempDir("validate-*")
+	if err != nil {
+		return finding{}, err
+	}
+	defer os.RemoveAll(scratch)
+	bySQL, err := duck.CheckSQL(ctx, path, scratch, rules.SQL)
 	if err != nil {
 		return finding{}, err
 	}

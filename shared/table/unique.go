@@ -202,6 +202,10 @@ func (s *hashSet) spill(p *hashPart) error {
 			return err
 		}
 		s.file = f
+		// Its name is not needed: what a killed process leaves is freed.
+		if err := os.Remove(f.Name()); err != nil {
+			return err
+		}
 	}
 	s.buf = s.buf[:0]
 	for _, h := range p.hashes {
@@ -267,6 +271,5 @@ func (s *hashSet) repeated() (count int64, which map[uint64]bool, err error) {
 func (s *hashSet) close() {
 	if s.file != nil {
 		s.file.Close()
-		os.Remove(s.file.Name())
 	}
 }

@@ -42,7 +42,7 @@ func runTask(ctx context.Context, task string, args []string) error {
 		return err
 	}
 	if task == taskContract {
-		more, err := duck.CheckSQL(ctx, args[0], rules.SQL)
+		more, err := duck.CheckSQL(ctx, args[0], "", rules.SQL)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func BenchmarkCheckSQL(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		broken, err := duck.CheckSQL(b.Context(), path, []table.SQLRule{{Name: "range", Expr: "hour BETWEEN 0 AND 23"}, {Name: "delay", Expr: "NOT (delay < -100)"}})
+		broken, err := duck.CheckSQL(b.Context(), path, "", []table.SQLRule{{Name: "range", Expr: "hour BETWEEN 0 AND 23"}, {Name: "delay", Expr: "NOT (delay < -100)"}})
 		if err != nil || len(broken) > 0 {
 			b.Fatal(broken, err)
 		}

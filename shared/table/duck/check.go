@@ -17,12 +17,14 @@ const checkMemory = "256MB"
 // CheckSQL returns the rules that do not hold for the table at path, in their
 // order. As with CHECK in SQL, a row for which an expression is null passes. A
 // rule that can't be evaluated over these rows (a cast that fails, a column
-// that is not there) is broken, with the reason.
-func CheckSQL(ctx context.Context, path string, rules []table.SQLRule) ([]table.Broken, error) {
+// that is not there) is broken, with the reason. What is needed meanwhile lies
+// in the folder scratch, or where the system keeps temporary files if it is
+// empty.
+func CheckSQL(ctx context.Context, path, scratch string, rules []table.SQLRule) ([]table.Broken, error) {
 	if len(rules) == 0 {
 		return nil, nil
 	}
-	dir, err := tempDir()
+	dir, err := tempDir(scratch)
 	if err != nil {
 		return nil, err
 	}

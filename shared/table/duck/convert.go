@@ -40,6 +40,9 @@ const rowGroup = 122_880
 // prepare statement therefore runs on one. Memory is bounded by lim.Memory and
 // one row group. Data that can't be read, breaks a limit, or lacks a column, is
 // a *[table.Unreadable], and so is a statement that fails.
+//
+// What is needed meanwhile lies beside out, where the caller finds what a killed
+// process left.
 func Convert(ctx context.Context, src Source, prep *PrepareInput, out string, lim Limits) (*Converted, error) {
 	lim = lim.withDefaults()
 	if prep == nil {
@@ -49,7 +52,7 @@ func Convert(ctx context.Context, src Source, prep *PrepareInput, out string, li
 		Name: src.Name, Reason: fmt.Sprintf("reading it took longer than the %s that are allowed", lim.Timeout), Try: "split it, or make prepare simpler",
 	})
 	defer cancel()
-	dir, err := tempDir()
+	dir, err := tempDir(filepath.Dir(out))
 	if err != nil {
 		return nil, err
 	}

@@ -85,8 +85,8 @@ func (s *sandbox) describe(ctx context.Context, query string) ([]described, erro
 	return columns, rows.Err()
 }
 
-// tempDir makes a folder for what a sandbox needs while it runs.
-func tempDir() (string, error) { return os.MkdirTemp("", "millrace-table-*") }
+// tempDir makes a folder for what a sandbox needs while it runs, in scratch.
+func tempDir(scratch string) (string, error) { return os.MkdirTemp(scratch, "millrace-table-*") }
 
 // quote writes s as a string in SQL.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

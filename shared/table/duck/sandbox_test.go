@@ -169,7 +169,7 @@ func TestCheckSQL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken, err := duck.CheckSQL(t.Context(), path, []table.SQLRule{
+	broken, err := duck.CheckSQL(t.Context(), path, t.TempDir(), []table.SQLRule{
 		{Name: "holds", Expr: "delay > -100"},
 		{Name: "on-time-is-not-late", Expr: "NOT (late\n AND delay < 0) -- as it says"},
 		{Name: "mostly", Expr: "NOT (late AND delay < 0)", MaxFraction: 0.5},
@@ -196,7 +196,7 @@ func TestCheckSQL(t *testing.T) {
 	if b := broken[0]; b.Count != 2 || b.Fraction != 0.5 || len(b.Examples) != 2 || b.Examples[1][table.RowKey] != int64(4) || b.Examples[1]["carrier"] != "UA" || b.Examples[1]["delay"] != int64(-1) || !b.Examples[1]["at"].(time.Time).Equal(time.Date(2013, 1, 3, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("got %+v", b)
 	}
-	if _, err := duck.CheckSQL(t.Context(), filepath.Join(t.TempDir(), "none"), []table.SQLRule{{Expr: "true"}}); !os.IsNotExist(err) {
+	if _, err := duck.CheckSQL(t.Context(), filepath.Join(t.TempDir(), "none"), "", []table.SQLRule{{Expr: "true"}}); !os.IsNotExist(err) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -227,7 +227,7 @@ func (s *sandbox) checkBoolean(ctx context.Context, expr string) error {
 
 // inSandbox calls f with a sandbox that can reach no file.
 func inSandbox(ctx context.Context, f func(*sandbox) error) error {
-	temp, err := tempDir()
+	temp, err := tempDir("")
 	if err != nil {
 		return err
 	}
