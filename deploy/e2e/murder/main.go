@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"millrace.dev/deploy/e2e/murder/checker"
+)
+
+// options say how much is killed, and how.
+type options struct {
+	kills    int
+	round    int
+	parallel int
+	seed     uint64
+	data     string
+	tags     string
+	dir      string
+	keep     bool
+	// patient is how long a world may take to come to rest.
+	patient time.Duration
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.kills, "n", 1000, "kills")
+	flag.IntVar(&o.round, "round", 100, "kills between two examinations")
+	flag.IntVar(&o.parallel, "parallel", 2, "worlds at a time")
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of what happens")
+	flag.StringVar(&o.data, "data", "functions/evaluate/testdata", "folder of tumours.parquet and the ready models")
+	flag.StringVar(&o.tags, "tags", "", "build tags besides failpoints: murder_noguard, murder_norecord, murder_ackfirst")
+	flag.StringVar(&o.dir, "dir", "", "folder to work in; a temporary one by default")
+	flag.BoolVar(&o.keep, "keep", false, "keep the folder in any case")
+	flag.DurationVar(&o.patient, "patience", 3*time.Minute, "how long it may take until nothing is under way")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	found, err := murder(ctx, o, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "murder: error:", err)
+	}
+	if err != nil || len(found.Violations) > 0 {
+		os.Exit(1)
+	}
+}
+
+// murder builds the program, kills it, and prints what became of it. The
+// folder stays when something was found.
+func murder(ctx context.Context, o options, out *os.File) (_ checker.Report, err error) {
+	began := time.Now()
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "millrace-murder-"); err != nil {
+			return checker.Report{}, err
+		}
+	}
+	bin := filepath.Join(o.dir, "bin")
+	if err := os.MkdirAll(bin, 0o750); err != nil {
+		return checker.Report{}, err
+	}
+	p, err := build(ctx, bin, o.tags)
+	if err != nil {
+		return checker.Report{}, err
+	}
+	fmt.Fprintf(out, "seed %d, in %s; built after %s\n", o.seed, o.dir, time.Since(began).Round(time.Second))
+	began = time.Now()
+	t := newTally()
+	found, err := worlds(ctx, o, p, t, out)
+	found.print(out, t, time.Since(began))
+	switch {
+	case err != nil || len(found.Violations) > 0:
+		fmt.Fprintf(out, "seed %d; the folder is kept: %s\n", o.seed, o.dir)
+	case !o.keep:
+		err = os.RemoveAll(o.dir)
+	}
+	return found.Report, err
+}
+
+// worlds lets several worlds live through rounds until enough was killed, or
+// something was found.
+func worlds(ctx context.Context, o options, p program, t *tally, out *os.File) (total, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		mu   sync.Mutex
+		all  total
+		errs []error
+		live sync.WaitGroup
+	)
+	for i := range o.parallel {
+		live.Go(func() {
+			report, err := world1(ctx, o, p, t, i, func(r checker.Report) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintf(out, "world %d: %d kills in all, %d events, %d violations\n", i, t.total(), r.Events, len(r.Violations))
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			all.add(report)
+			if err != nil || len(report.Violations) > 0 {
+				cancel()
+			}
+			if err != nil && (!errors.Is(err, context.Canceled) || len(errs) == 0 && len(all.Violations) == 0) {
+				errs = append(errs, fmt.Errorf("world %d: %w", i, err))
+			}
+		})
+	}
+	live.Wait()
+	return all, errors.Join(errs...)
+}
+
+func world1(ctx context.Context, o options, p program, t *tally, i int, tell func(checker.Report)) (report checker.Report, err error) {
+	w, err := newWorld(filepath.Join(o.dir, fmt.Sprint(i)), o.data, p, o.seed+uint64(i), t, o.patient)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, w.landing.close()) }()
+	mine := o.kills / o.parallel
+	if i == 0 {
+		mine += o.kills % o.parallel
+	}
+	for mine > 0 && len(report.Violations) == 0 {
+		n := min(o.round, mine)
+		mine -= n
+		if report, err = w.round(ctx, n); err != nil {
+			return report, err
+		}
+		tell(report)
+	}
+	return report, nil
+}
