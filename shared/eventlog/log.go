@@ -35,7 +35,7 @@ type Options struct {
 	// Trouble says why the server can store nothing now, if that is known; nil
 	// when it can. What is appended meanwhile is refused with it.
 	Trouble func() error
-	Logger   *slog.Logger
+	Logger  *slog.Logger
 }
 
 // Open opens the log over a connection, and makes its stream if there is none.
@@ -100,11 +100,11 @@ func (l *Log) findOrMakeStream(ctx context.Context, replicas int) error {
 // Replicas is on how many servers the log is kept, and what is kept beside it
 // should be.
 func (l *Log) Replicas(ctx context.Context) (int, error) {
-	s, err := l.js.Stream(ctx, Stream)
+	_, info, err := l.stream(ctx, "")
 	if err != nil {
 		return 0, fmt.Errorf("ask for the replicas of the event log: %w", err)
 	}
-	return max(1, s.CachedInfo().Config.Replicas), nil
+	return max(1, info.Config.Replicas), nil
 }
 
 // JetStream is the log's JetStream, for streams and consumers beside it.
@@ -124,21 +124,16 @@ func (l *Log) Ready(ctx context.Context) error {
 
 // Size is the number of events in the log and the bytes they take.
 func (l *Log) Size(ctx context.Context) (count, bytes uint64, err error) {
-	s, err := l.js.Stream(ctx, Stream)
+	_, info, err := l.stream(ctx, "")
 	if err != nil {
 		return 0, 0, err
 	}
-	info := s.CachedInfo()
 	return info.State.Msgs, info.State.Bytes, nil
 }
 
 // Pipelines lists the pipelines that have events, sorted.
 func (l *Log) Pipelines(ctx context.Context) ([]string, error) {
-	s, err := l.js.Stream(ctx, Stream)
-	if err != nil {
-		return nil, fmt.Errorf("list pipelines: %w", err)
-	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter(root+".*.pipeline.configured.>"))
+	_, info, err := l.stream(ctx, root+".*.pipeline.configured.>")
 	if err != nil {
 		return nil, fmt.Errorf("list pipelines: %w", err)
 	}
@@ -154,11 +149,11 @@ func (l *Log) Pipelines(ctx context.Context) ([]string, error) {
 
 // SequenceAt is the sequence of the last event at or before t, 0 if there is none.
 func (l *Log) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
-	s, err := l.js.Stream(ctx, Stream)
+	s, info, err := l.stream(ctx, "")
 	if err != nil {
 		return 0, err
 	}
-	last := s.CachedInfo().State.LastSeq
+	last := info.State.LastSeq
 	// The first event after t, less one.
 	from := uint64(1)
 	to := last + 1

@@ -102,26 +102,21 @@ func (l *Log) next(ctx context.Context, filter string, from uint64) (Recorded, b
 	return recorded(e, resp.Message.Subject, header), err == nil, err
 }
 
-// ask sends a request to the JetStream API and sends it again while no leader answers.
+// ask sends a request to the JetStream API, again while no leader answers.
 func (l *Log) ask(ctx context.Context, subject string, req []byte, resp any) error {
-	backoff := 20 * time.Millisecond
-	for {
-		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-		m, err := l.nc.RequestWithContext(attempt, subject, req)
-		cancel()
-		if err == nil {
-			return json.Unmarshal(m.Data, resp)
-		}
-		if verdict(err) != sendAgain {
+	return l.persist(ctx, func(ctx context.Context) error {
+		m, err := l.nc.RequestWithContext(ctx, subject, req)
+		if err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
-		case <-time.After(backoff):
+		var refusal struct {
+			Error *jetstream.APIError `json:"error"`
 		}
-		backoff = min(2*backoff, maxBackoff)
-	}
+		if json.Unmarshal(m.Data, &refusal) == nil && refusal.Error != nil && verdict(refusal.Error) == sendAgain {
+			return refusal.Error
+		}
+		return json.Unmarshal(m.Data, resp)
+	})
 }
 
 // Read gives the committed events in order, up to the newest at the time of
@@ -145,13 +140,40 @@ func (l *Log) Recorded(ctx context.Context, f Filter) iter.Seq2[Recorded, error]
 	}
 }
 
-// read walks the log with a consumer that lives as long as the walk: a direct
-// get counts the messages that follow at each request, which takes long in a
-// log of many subjects.
+// read walks the log to its end, and goes on where it was when a server that
+// it reads from ends meanwhile.
 func (l *Log) read(ctx context.Context, f Filter, yield func(Recorded, error) bool) error {
-	c, err := l.js.CreateConsumer(ctx, Stream, jetstream.ConsumerConfig{
-		FilterSubject: f.subject(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(1, f.From),
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readIdle,
+	ends := time.Now().Add(readPatience)
+	for {
+		from := f.From
+		err := l.walk(ctx, &f, yield)
+		if f.From > from {
+			ends = time.Now().Add(readPatience)
+		}
+		if !disturbed(err) || ctx.Err() != nil || time.Now().After(ends) {
+			return err
+		}
+		l.logger.DebugContext(ctx, "reading the event log was disturbed; reading on", "error", err, "from", f.From)
+	}
+}
+
+// disturbed tells whether a reader was lost, and another can read on.
+func disturbed(err error) bool {
+	return errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
+		errors.Is(err, jetstream.ErrConnectionClosed) || errors.Is(err, jetstream.ErrServerShutdown) || errors.Is(err, nats.ErrNoResponders)
+}
+
+// walk reads with a consumer that lives as long as the walk: a direct get
+// counts the messages that follow at each request, which takes long in a log
+// of many subjects. f.From goes along.
+func (l *Log) walk(ctx context.Context, f *Filter, yield func(Recorded, error) bool) error {
+	var c jetstream.Consumer
+	err := l.persist(ctx, func(ctx context.Context) (err error) {
+		c, err = l.js.CreateConsumer(ctx, Stream, jetstream.ConsumerConfig{
+			FilterSubject: f.subject(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(1, f.From),
+			AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readIdle,
+		})
+		return err
 	})
 	if err != nil {
 		return err
@@ -160,7 +182,7 @@ func (l *Log) read(ctx context.Context, f Filter, yield func(Recorded, error) bo
 	if c.CachedInfo().NumPending == 0 {
 		return nil
 	}
-	it, err := c.Messages(jetstream.PullMaxMessages(readBatch))
+	it, err := c.Messages(jetstream.PullMaxMessages(readBatch), jetstream.PullHeartbeat(readHeartbeat))
 	if err != nil {
 		return err
 	}
@@ -187,8 +209,13 @@ func (l *Log) read(ctx context.Context, f Filter, yield func(Recorded, error) bo
 		if meta.NumPending == 0 {
 			return nil
 		}
+		f.From = meta.Sequence.Stream + 1
 	}
 }
+
+// readHeartbeat is how often the server says that it is there while a reader
+// waits; twice that without a word, and the reader is lost.
+const readHeartbeat = 2 * time.Second
 
 // readIdle is after how long the server forgets a reader that died.
 const readIdle = 30 * time.Second
@@ -206,8 +233,12 @@ func (l *Log) forget(c jetstream.Consumer) {
 // ends. A lost connection is taken up where it broke.
 func (l *Log) Follow(ctx context.Context, f Filter) iter.Seq2[events.Envelope, error] {
 	return func(yield func(events.Envelope, error) bool) {
-		c, err := l.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
-			FilterSubjects: []string{f.subject()}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(1, f.From),
+		var c jetstream.Consumer
+		err := l.persist(ctx, func(ctx context.Context) (err error) {
+			c, err = l.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
+				FilterSubjects: []string{f.subject()}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(1, f.From),
+			})
+			return err
 		})
 		if err != nil {
 			yield(events.Envelope{}, fmt.Errorf("follow the event log: %w", err))
@@ -267,9 +298,9 @@ func (l *Log) Find(ctx context.Context, pipeline, id string) (events.Envelope, b
 // Last is the sequence of the newest event of the log, asked of the leader; 0
 // if it is empty.
 func (l *Log) Last(ctx context.Context) (uint64, error) {
-	s, err := l.js.Stream(ctx, Stream)
+	_, info, err := l.stream(ctx, "")
 	if err != nil {
 		return 0, fmt.Errorf("read the event log: %w", err)
 	}
-	return s.CachedInfo().State.LastSeq, nil
+	return info.State.LastSeq, nil
 }

@@ -24,6 +24,9 @@ const (
 	// maxAckPending bounds the deliveries that wait, for a worker or for their
 	// next attempt.
 	maxAckPending = 2000
+	// heartbeat is how often the server says that it is there. A server that
+	// ends takes what was asked of it along: after twice that another is asked.
+	heartbeat = 3 * time.Second
 )
 
 // pull receives a function's events from the log: a durable consumer, narrowed
@@ -60,7 +63,7 @@ func startPull(ctx context.Context, r *Runtime, t triggers.Trigger, workers int)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &pull{runtime: r, trigger: t, logger: r.deps.Logger, workers: make(chan struct{}, workers), cancel: cancel}
 	p.consume, err = c.Consume(func(m jetstream.Msg) { p.receive(ctx, m) },
-		jetstream.PullMaxMessages(2*workers),
+		jetstream.PullMaxMessages(2*workers), jetstream.PullHeartbeat(heartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			if !errors.Is(err, jetstream.ErrNoHeartbeat) && !errors.Is(err, jetstream.ErrConsumerDeleted) {
 				p.logger.Warn("receiving from the event log was disturbed", "error", err)
