@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -89,9 +90,7 @@ func (c *Client) send(ctx context.Context, method, address string, body io.Reade
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, header)
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
@@ -122,8 +121,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 			Hint: "start one: millrace up --pipelines DIR; or name another with --server (or MILLRACE_SERVER)",
 		}
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	return &Error{Text: fmt.Sprintf("the connection to %s broke: %v", c.Server(), err), Hint: "is it still running? Try again"}

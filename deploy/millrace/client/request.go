@@ -87,8 +87,7 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // reason is an error of the file system without its path.
 func reason(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
 		return p.Err
 	}
 	return err

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,14 +42,11 @@ func (a *app) showDatasets(rows []gateway.DatasetRow) {
 }
 
 func warnings(ps []events.Problem) string {
-	text := ""
+	parts := make([]string, len(ps))
 	for i, p := range ps {
-		if i > 0 {
-			text += "; "
-		}
-		text += p.String()
+		parts[i] = p.String()
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // labelRow is one file of labels, as -o json prints it.
@@ -101,7 +99,7 @@ func (a *app) showLabels(rows []labelRow) {
 	}, t)
 }
 
-// ended is when something ended and how long it took.
+// took is how long something took.
 func took(seconds float64) string {
 	if seconds == 0 {
 		return ""

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -73,8 +72,6 @@ func tell(s *terminal.Screen, err error) Code {
 		text, hint = answer.Text, answer.Hint
 	case errors.As(err, &problems):
 		text = problems.Error()
-	case errors.Is(err, context.Canceled):
-		text = "interrupted"
 	}
 	for i, line := range terminal.Lines(text) {
 		head := "error: "

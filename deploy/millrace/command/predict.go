@@ -100,11 +100,11 @@ func (a *app) predict(ctx context.Context, pipeline, name string, in io.Reader, 
 	if err := p.send(ctx); err != nil {
 		return err
 	}
-	if len(p.out) == 0 {
+	if len(p.rows) == 0 {
 		return fail(Failed, "%s has no rows", name).try("give CSV with a header, JSON objects by column, or Parquet")
 	}
 	if a.json() {
-		return a.print(p.out)
+		return a.print(p.rows)
 	}
 	p.show()
 	return nil
@@ -119,7 +119,7 @@ type predicting struct {
 	classes  []string
 	batch    []json.RawMessage
 	requests int
-	out      []predictedRow
+	rows     []predictedRow
 }
 
 func (p *predicting) send(ctx context.Context) error {
@@ -131,13 +131,13 @@ func (p *predicting) send(ctx context.Context) error {
 	if ask.ID != "" && p.requests > 1 {
 		ask.ID += "-" + strconv.Itoa(p.requests)
 	}
-	p.err.Progress(fmt.Sprintf("%s predicted", terminal.Count(len(p.out), "row")))
+	p.err.Progress(fmt.Sprintf("%s predicted", terminal.Count(len(p.rows), "row")))
 	answer, err := p.client.Predict(ctx, p.pipeline, ask, p.batch)
 	p.err.Done()
 	if err != nil {
 		var refused *client.Error
-		if errors.As(err, &refused) && len(p.out) > 0 {
-			refused.Text = fmt.Sprintf("behind row %d: %s", len(p.out), refused.Text)
+		if errors.As(err, &refused) && len(p.rows) > 0 {
+			refused.Text = fmt.Sprintf("behind row %d: %s", len(p.rows), refused.Text)
 		}
 		return err
 	}
@@ -149,7 +149,7 @@ func (p *predicting) send(ctx context.Context) error {
 				row.Probabilities[class] = r.Probabilities[k]
 			}
 		}
-		p.out = append(p.out, row)
+		p.rows = append(p.rows, row)
 	}
 	p.batch = p.batch[:0]
 	return nil
@@ -165,7 +165,7 @@ func (p *predicting) show() {
 	}
 	columns = append(columns, terminal.Left("ANSWERED BY"))
 	t := [][]terminal.Cell{}
-	for i, r := range p.out[:min(maxShown, len(p.out))] {
+	for i, r := range p.rows[:min(maxShown, len(p.rows))] {
 		text := r.Value.String()
 		if r.Label != nil {
 			text = fmt.Sprint(r.Label)
@@ -176,9 +176,9 @@ func (p *predicting) show() {
 		}
 		t = append(t, append(row, terminal.Text(fmt.Sprintf("v%d, %s", r.Version, r.Route))))
 	}
-	p.app.out.Table(columns, t)
-	if more := len(p.out) - maxShown; more > 0 {
-		p.app.err.Line(p.app.err.Styled(terminal.Faint, fmt.Sprintf("and %s more; -o json has all", terminal.Number(more))))
+	p.out.Table(columns, t)
+	if more := len(p.rows) - maxShown; more > 0 {
+		p.err.Line(p.err.Styled(terminal.Faint, fmt.Sprintf("and %s more; -o json has all", terminal.Number(more))))
 	}
-	p.app.err.Line(p.app.err.Styled(terminal.Faint, "logged as "+p.out[0].Request+", rows from 0"))
+	p.err.Line(p.err.Styled(terminal.Faint, "logged as "+p.rows[0].Request+", rows from 0"))
 }

@@ -130,8 +130,7 @@ func strict(c *cobra.Command) {
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
-			var already *exit
-			if errors.As(err, &already) {
+			if _, ok := errors.AsType[*exit](err); ok {
 				return err
 			}
 			if strings.Contains(err.Error(), "arg(s)") { // cobra's way to say how many
@@ -193,11 +192,11 @@ func Run(ctx context.Context, root *cobra.Command, args []string) Code {
 		return Done
 	}
 	screen := terminal.New(root.ErrOrStderr())
-	code := tell(screen, err)
-	if ctx.Err() != nil && code == Failed {
+	if _, ours := errors.AsType[*exit](err); ctx.Err() != nil && !ours {
+		screen.Line(screen.Styled(terminal.Warn, "interrupted"))
 		return Interrupted
 	}
-	return code
+	return tell(screen, err)
 }
 
 // plural is a noun for n of it.

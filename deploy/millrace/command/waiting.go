@@ -245,7 +245,7 @@ func (a *app) conclude(targets []target) error {
 		if !a.json() {
 			a.showOutcome(t, *o)
 		}
-		if e := outcomeError(t, *o); e != nil && first == nil {
+		if e := outcomeError(*o); e != nil && first == nil {
 			first = e
 		}
 	}
@@ -258,7 +258,7 @@ func (a *app) conclude(targets []target) error {
 }
 
 // outcomeError is nil for a success.
-func outcomeError(t target, o wait.Outcome) error {
+func outcomeError(o wait.Outcome) error {
 	code := map[wait.End]Code{wait.Rejected: Rejected, wait.Failed: TrainingFailed, wait.GivenUp: Failed}[o.End]
 	if code == Done {
 		return nil

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -129,23 +131,11 @@ func verdictHead(n *gateway.WhyNode) string {
 	for _, v := range n.Verdicts {
 		failed += 1 - passed(v)
 	}
-	version := n.Subject
-	if i := lastSlash(version); i >= 0 {
-		version = version[i+1:]
-	}
+	version := path.Base(n.Subject)
 	if failed == 0 {
 		return fmt.Sprintf("%s passed %s", version, terminal.Count(len(n.Verdicts), "gate"))
 	}
 	return fmt.Sprintf("%s failed %d of %s", version, failed, terminal.Count(len(n.Verdicts), "gate"))
-}
-
-func lastSlash(s string) int {
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i] == '/' {
-			return i
-		}
-	}
-	return -1
 }
 
 // shortly is the beginning of a summary that stands elsewhere in full.
@@ -167,14 +157,11 @@ func showLineage(s *terminal.Screen, l gateway.Lineage) {
 	line("run", l.Run)
 	line("config", terminal.Short(l.Config)+optional(", commit ", l.Commit))
 	line("trainer", terminal.Short(l.Code))
-	params := ""
-	for i, k := range slices.Sorted(maps.Keys(l.Params)) {
-		if i > 0 {
-			params += ", "
-		}
-		params += fmt.Sprintf("%s=%v", k, l.Params[k])
+	var params []string
+	for _, k := range slices.Sorted(maps.Keys(l.Params)) {
+		params = append(params, fmt.Sprintf("%s=%v", k, l.Params[k]))
 	}
-	line("params", params)
+	line("params", strings.Join(params, ", "))
 	line("snapshot", terminal.Short(l.Snapshot)+", "+terminal.Count(len(l.Partitions), "partition"))
 	t := [][]terminal.Cell{}
 	for _, p := range l.Partitions {

@@ -75,6 +75,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.prepareDir(); err != nil {
 		return err
 	}
+	user := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer func() {
@@ -95,12 +96,22 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	d.invite()
 	<-ctx.Done()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return errors.Join(err, cause)
+	if user.Err() == nil {
+		return errors.Join(err, context.Cause(ctx)) // the system ended by itself
 	}
 	o.Out.Line()
 	return err
 }
+
+// stepError is a step that did not go as it should. What went wrong has been
+// told in its line.
+type stepError struct {
+	step string
+	err  error
+}
+
+func (e *stepError) Error() string { return fmt.Sprintf("the step %q did not go as it should", e.step) }
+func (e *stepError) Unwrap() error { return e.err }
 
 // step is one step of the demo. It returns in a sentence what happened, and in
 // the lines below it what there is to say of it.
@@ -169,7 +180,7 @@ func (d *demo) run(ctx context.Context, s step) error {
 		d.after = nil
 	}
 	if err != nil {
-		return fmt.Errorf("the step %q did not go as it should: %w", s.name, err)
+		return &stepError{s.name, err}
 	}
 	return nil
 }

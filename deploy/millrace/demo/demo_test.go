@@ -70,7 +70,7 @@ func TestLabelsHaveTheKeysOfTheRequests(t *testing.T) {
 	must(t, m.writeLabels(path, 2))
 	r, err := table.Open(path, nil)
 	must(t, err)
-	defer r.Close()
+	defer func() { must(t, r.Close()) }()
 	b, err := r.Next(10)
 	must(t, err)
 	if names := fmt.Sprint(r.Schema().Names()); names != "[request_id row time_hour late]" {

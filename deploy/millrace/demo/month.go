@@ -26,13 +26,13 @@ type input struct {
 }
 
 // readMonth reads a month that is to be sent to a model.
-func readMonth(path, name string, inputs []client.Tensor) (*month, error) {
+func readMonth(path, name string, inputs []client.Tensor) (m *month, err error) {
 	t, err := table.Open(path, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer t.Close()
-	m := &month{name: name, Batch: table.Batch{Schema: t.Schema(), Columns: make([]table.Vector, len(t.Schema()))}}
+	defer func() { err = errors.Join(err, t.Close()) }()
+	m = &month{name: name, Batch: table.Batch{Schema: t.Schema(), Columns: make([]table.Vector, len(t.Schema()))}}
 	for {
 		b, err := t.Next(1 << 20)
 		if errors.Is(err, io.EOF) {

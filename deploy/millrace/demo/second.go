@@ -67,19 +67,21 @@ func (d *demo) canary(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the rollout is %s instead of a canary", s.Data.Strategy)
 	}
 	d.live.rate(canaryPerSecond)
-	text := fmt.Sprintf("v%d beside v%d under live traffic, in steps of %s %%", d.v2.number, d.v1.number, percents(s.Data.Steps))
-	text += below + "begins with " + terminal.Weights(s.Data.Weights)
+	lines := []string{
+		fmt.Sprintf("v%d beside v%d under live traffic, in steps of %s %%", d.v2.number, d.v1.number, percents(s.Data.Steps)),
+		"begins with " + terminal.Weights(s.Data.Weights),
+	}
 	after := s.Sequence
 	for range len(s.Data.Steps) - 2 {
 		a, err := await(ctx, d.journal, after, func(e events.Event[events.RolloutAdvanced]) bool { return e.Data.Version == d.v2.number })
 		if err != nil {
 			return "", err
 		}
-		text += below + fmt.Sprintf("%s answered, %d failed, p95 %.1f ms: on to %s", terminal.Count(a.Data.Evidence.Requests, "request"), a.Data.Evidence.Errors,
-			a.Data.Evidence.P95Ms, terminal.Weights(a.Data.Weights))
+		lines = append(lines, fmt.Sprintf("%s answered, %d failed, p95 %.1f ms: on to %s", terminal.Count(a.Data.Evidence.Requests, "request"), a.Data.Evidence.Errors,
+			a.Data.Evidence.P95Ms, terminal.Weights(a.Data.Weights)))
 		after = a.Sequence
 	}
-	return text, nil
+	return strings.Join(lines, below), nil
 }
 
 // percents are the steps of a rollout in words: 10, 50, 100.

@@ -128,6 +128,9 @@ func (s *system) stop() error {
 func (d *demo) start(ctx context.Context, cancel context.CancelCauseFunc) (string, error) {
 	began := time.Now()
 	s, err := startSystem(ctx, d.Options, func(err error) { cancel(err) })
+	if err != nil && strings.Contains(err.Error(), "address already in use") {
+		return "", fmt.Errorf("%w; choose another address with --listen (127.0.0.1:0 finds a free one)", err)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -42,7 +42,7 @@ func write(path string, r io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-func readTable(ctx context.Context, path, dir string, yield yielding) error {
+func readTable(ctx context.Context, path, dir string, yield yielding) (err error) {
 	t, err := table.Open(path, nil)
 	if unreadable := (*table.Unreadable)(nil); errors.As(err, &unreadable) {
 		// Other types than the canonical ones: DuckDB knows them all.
@@ -57,7 +57,7 @@ func readTable(ctx context.Context, path, dir string, yield yielding) error {
 	} else if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer func() { err = errors.Join(err, t.Close()) }()
 	const batch = 1000
 	for {
 		b, err := t.Next(batch)

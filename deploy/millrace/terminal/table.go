@@ -17,10 +17,14 @@ type Column struct {
 	Rest bool
 }
 
-// Left, Right and Rest are columns.
-func Left(title string) Column  { return Column{Title: title} }
-func Right(title string) Column { return Column{Title: title, Right: true} } //nolint:revive // see Left
-func Rest(title string) Column  { return Column{Title: title, Rest: true} }  //nolint:revive // see Left
+// Left is a column of texts.
+func Left(title string) Column { return Column{Title: title} }
+
+// Right is a column of numbers.
+func Right(title string) Column { return Column{Title: title, Right: true} }
+
+// Rest is a column of texts that may be cut.
+func Rest(title string) Column { return Column{Title: title, Rest: true} }
 
 // Cell is one value of a table.
 type Cell struct {
