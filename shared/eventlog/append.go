@@ -134,9 +134,11 @@ func (c Commit) entries() ([]entry, error) {
 	slices.SortStableFunc(out, func(a, b entry) int { return c.rank(a) - c.rank(b) })
 	seen := map[string]bool{}
 	for i := range out {
-		if r := out[i].place.record(); recording && !seen[r] && !c.guarded(out[i].place.noun) {
-			out[i].expect, out[i].first = r, true
-			seen[r] = true
+		if r := out[i].place.record(); !seen[r] && !c.guarded(out[i].place.noun) {
+			out[i].first, seen[r] = true, true
+			if recording {
+				out[i].expect = r
+			}
 		}
 	}
 	return out, c.applyGuards(out)
