@@ -192,13 +192,18 @@ func (w *world) rest(ctx context.Context) (report checker.Report, err error) {
 	return report, nil
 }
 
+// maxRefused bounds how often mail that is not taken is sent again.
+const maxRefused = 10
+
 // settle waits until everybody has answered everything, delivers the mail that
 // is left, and asks for states of now and of the past. It gives what is still
 // open when its patience is over.
 func (w *world) settle(ctx context.Context, address string) (open []string, err error) {
-	for m := w.landing.next(w.rng); m != nil; m = w.landing.next(w.rng) {
+	for m, refused := w.landing.next(w.rng), 0; m != nil; m = w.landing.next(w.rng) {
 		if err := w.deliver(ctx, m); err != nil {
-			return nil, err
+			if refused++; refused > maxRefused {
+				return nil, err
+			}
 		}
 	}
 	if err := w.sweep(ctx); err != nil {
