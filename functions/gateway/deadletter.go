@@ -28,8 +28,19 @@ type DeadLetter struct {
 	Original events.Envelope `json:"original"`
 }
 
+// getDeadLetters lists those of the pipeline, or as of the point, that is asked
+// for; else all there are.
 func (f *F) getDeadLetters(w http.ResponseWriter, r *http.Request) error {
-	return f.rows(w, r, func(ps []*state.Pipeline) any { return each(ps, deadLetterRows) })
+	load := f.asked
+	if r.URL.RawQuery == "" {
+		load = func(r *http.Request) ([]*state.Pipeline, error) { return withUnassigned(r.Context(), f.States) }
+	}
+	ps, err := load(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, each(ps, deadLetterRows))
+	return nil
 }
 
 func deadLetterRows(p *state.Pipeline) []DeadLetterRow {
@@ -53,17 +64,13 @@ func (f *F) getDeadLetter(w http.ResponseWriter, r *http.Request) error {
 // beginning of it, with the header of its event.
 func (f *F) deadLetter(r *http.Request) (DeadLetter, events.Header, error) {
 	none := func(err error) (DeadLetter, events.Header, error) { return DeadLetter{}, events.Header{}, err }
-	ps, err := f.States.Configured(r.Context())
-	if err != nil {
-		return none(err)
-	}
-	unassigned, err := f.States.Load(r.Context(), events.NoPipeline)
+	ps, err := withUnassigned(r.Context(), f.States)
 	if err != nil {
 		return none(err)
 	}
 	id := r.PathValue("id")
 	var found []DeadLetterRow
-	for _, row := range each(append(ps, unassigned), deadLetterRows) {
+	for _, row := range each(ps, deadLetterRows) {
 		if row.ID == id || len(id) >= minPrefix && strings.HasPrefix(row.ID, id) {
 			found = append(found, row)
 		}

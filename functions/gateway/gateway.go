@@ -72,6 +72,9 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
+	if err := deps.Metrics.Register(newDeadLetters(deps.States, deps.Logger)); err != nil {
+		return nil, fmt.Errorf("register the metrics of %s: %w", Name, err)
+	}
 	return &F{Deps: deps, cfg: cfg, token: token, metrics: newMetrics(deps.Metrics), started: time.Now(), ending: make(chan struct{})}, nil
 }
 

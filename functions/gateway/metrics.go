@@ -1,8 +1,16 @@
 package gateway
 
 import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"millrace.dev/events"
+	"millrace.dev/shared/state"
 )
 
 type metrics struct {
@@ -32,4 +40,65 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "millrace_gateway_errors_total", Help: "Requests answered with an error, by status.",
 		}, []string{"status"}),
 	}
+}
+
+// deadLetters tells how many dead letters wait, from the states as of the
+// moment it is asked.
+type deadLetters struct {
+	states *state.Store
+	logger *slog.Logger
+	desc   *prometheus.Desc
+	mu     sync.Mutex
+	// told are those that were told before: a number that has gone is told
+	// as 0, so that an alert on it ends.
+	told map[deadLetterLabels]bool
+}
+
+type deadLetterLabels struct{ pipeline, function string }
+
+func newDeadLetters(states *state.Store, logger *slog.Logger) *deadLetters {
+	return &deadLetters{states: states, logger: logger, told: map[deadLetterLabels]bool{}, desc: prometheus.NewDesc(
+		"millrace_dead_letters", "Events that a function gave up and that nobody has sent again or dropped.", []string{"pipeline", "function"}, nil)}
+}
+
+// collectWithin bounds how long a scrape waits for the event log.
+const collectWithin = 5 * time.Second
+
+// Describe describes the metric.
+func (d *deadLetters) Describe(out chan<- *prometheus.Desc) { out <- d.desc }
+
+// Collect counts. When the log cannot be reached it tells nothing.
+func (d *deadLetters) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectWithin)
+	defer cancel()
+	all, err := withUnassigned(ctx, d.states)
+	if err != nil {
+		d.logger.WarnContext(ctx, "dead letters cannot be counted", "error", err)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	waiting := map[deadLetterLabels]int{}
+	for labels := range d.told {
+		waiting[labels] = 0
+	}
+	for _, p := range all {
+		for _, l := range p.DeadLetters {
+			waiting[deadLetterLabels{p.Name, l.Function}]++
+		}
+	}
+	for labels, n := range waiting {
+		d.told[labels] = true
+		out <- prometheus.MustNewConstMetric(d.desc, prometheus.GaugeValue, float64(n), labels.pipeline, labels.function)
+	}
+}
+
+// withUnassigned gives the states of all pipelines, and of what belongs to none.
+func withUnassigned(ctx context.Context, states *state.Store) ([]*state.Pipeline, error) {
+	all, err := states.Configured(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unassigned, err := states.Load(ctx, events.NoPipeline)
+	return append(all, unassigned), err
 }

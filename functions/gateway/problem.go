@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,14 +73,16 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 func writeText(w http.ResponseWriter, p *problem) { http.Error(w, p.Error(), p.status) }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // people read it in a terminal
+	if err := e.Encode(v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // who has gone away needs no answer
+	_, _ = w.Write(b.Bytes()) // who has gone away needs no answer
 }
 
 // noPipeline says that there is no such pipeline, and which there are.

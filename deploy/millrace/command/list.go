@@ -56,7 +56,7 @@ func (s *selection) query(now time.Time) (url.Values, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.Set("at", t.UTC().Format(time.RFC3339))
+		v.Set("at", t.UTC().Format(time.RFC3339Nano))
 	}
 	if s.sequence > 0 {
 		v.Set("seq", fmt.Sprint(s.sequence))
