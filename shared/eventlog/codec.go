@@ -51,7 +51,8 @@ func Decode(header nats.Header, data []byte) (events.Envelope, error) {
 		lower := strings.ToLower(k)
 		if lower == "content-type" && strings.HasPrefix(strings.ToLower(v[0]), "application/cloudevents") {
 			var e events.Envelope
-			if err := json.Unmarshal(data, &e); err != nil {
+			// Not by json.Unmarshal, which says of broken JSON no more than where.
+			if err := e.UnmarshalJSON(data); err != nil {
 				return events.Envelope{}, err
 			}
 			return e, nil
