@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	_ "millrace.dev/shared/artifact/azure" // artifact stores azblob://
@@ -26,13 +27,22 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := command.New(command.Options{
-		Server: os.Getenv("MILLRACE_SERVER"), Token: os.Getenv("MILLRACE_TOKEN"), Version: version(),
+		Server: os.Getenv("MILLRACE_SERVER"), Token: token(), Version: version(),
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 	})
 	up := newUp()
 	up.GroupID = command.GroupRun
 	root.AddCommand(up)
 	return int(command.Run(ctx, root, os.Args[1:]))
+}
+
+// token is the one in the environment, or in the file that it names.
+func token() string {
+	if file := os.Getenv("MILLRACE_TOKEN_FILE"); file != "" && os.Getenv("MILLRACE_TOKEN") == "" {
+		b, _ := os.ReadFile(file) // without it the server says that one is needed
+		return strings.TrimSpace(string(b))
+	}
+	return os.Getenv("MILLRACE_TOKEN")
 }
 
 // version is the module's, or the commit's of a build from the tree.

@@ -35,7 +35,7 @@ should. The example's Python environment must be there: make examples.`,
 					return err
 				}
 			}
-			o.Program, o.Out = program, a.out
+			o.Program, o.Token, o.Out = program, a.Token, a.out
 			o.ShowWhy = func(w gateway.Why) { ShowWhy(a.out, w) }
 			o.ShowModels = a.showModels
 			return demo.Run(c.Context(), o)

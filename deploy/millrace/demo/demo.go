@@ -31,6 +31,8 @@ type Options struct {
 	Listen string
 	// Example is the folder of the flights example.
 	Example string
+	// Token is the system's, if the environment gives it one.
+	Token string
 	// Program is the millrace command.
 	Program string
 	// Keep leaves the system up until ctx ends.

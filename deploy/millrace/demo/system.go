@@ -37,7 +37,7 @@ const (
 )
 
 // upLine is what `millrace up` says when everything answers.
-var upLine = regexp.MustCompile(`^millrace is up at (http://\S+)`)
+var upLine = regexp.MustCompile(`^millrace is up at (https?://\S+)`)
 
 // startSystem starts a system and waits until it answers. When it ends by
 // itself later, ended is called with the reason.
@@ -48,7 +48,7 @@ func startSystem(ctx context.Context, o Options, ended func(error)) (*system, er
 		return nil, err
 	}
 	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), o.Program, "up", "--dir", o.Dir, "--pipelines", o.Example, "--listen", o.Listen)
-	s.cmd.Env = append(os.Environ(), "MILLRACE_INFERENCE_LOG_EVERY="+loggedEvery)
+	s.cmd.Env = append(s.cmd.Environ(), "MILLRACE_INFERENCE_LOG_EVERY="+loggedEvery)
 	s.cmd.Stderr = log
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -136,7 +136,7 @@ func (d *demo) start(ctx context.Context, cancel context.CancelCauseFunc) (strin
 	}
 	d.system = s
 	took := time.Since(began)
-	if d.client, err = client.New(s.address, os.Getenv("MILLRACE_TOKEN")); err != nil {
+	if d.client, err = client.New(s.address, d.Token); err != nil {
 		return "", err
 	}
 	d.journal = newJournal()
