@@ -185,12 +185,14 @@ func BenchmarkHandler(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
 				q.body = append(q.body[:0], body...)
+				q.header = len(q.body)
 				must(b, q.readInfer(s, s.shares[0].version, 10_000))
 			}
 		})
 		b.Run(fmt.Sprintf("score/rows=%d", rows), func(b *testing.B) {
 			q := w.f.take()
 			q.body = append(q.body[:0], body...)
+			q.header = len(q.body)
 			must(b, q.readInfer(s, s.shares[0].version, 10_000))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -269,6 +271,7 @@ func BenchmarkBatch(b *testing.B) {
 	v := s.shares[0].version
 	q := w.f.take()
 	q.body = append(q.body[:0], benchBody(b, g, 1)...)
+	q.header = len(q.body)
 	must(b, q.readInfer(s, v, 1))
 	must(b, q.identify(""))
 	must(b, w.f.score(b.Context(), v, q))

@@ -45,7 +45,7 @@ var anyKind = kind{}
 
 // kindOf says how a tensor's values reach the column, or why they can't. A
 // datatype is taken when its values keep their meaning in the column's type.
-func (c *column) kindOf(datatype string) (kind, error) {
+func (c *column) kindOf(datatype string, binary bool) (kind, error) {
 	k := kind{datatype: datatype}
 	bounds, whole := integers[datatype]
 	if whole {
@@ -53,10 +53,16 @@ func (c *column) kindOf(datatype string) (kind, error) {
 	}
 	decimal := datatype == "FP32" || datatype == "FP64"
 	text := datatype == "BYTES"
+	half := datatype == "FP16" || datatype == "BF16"
 	k.bools = datatype == "BOOL"
 	switch {
+	case half && !binary:
+		return k, invalid("input %s: datatype %s has no form in JSON; send binary data, or %s", c.Name, datatype, datatypeOf(c.feature.Type, ""))
+	case half && c.feature.Type != onnx.Float:
+		return k, invalid("input %s: values of datatype %s are none of a column of type %s; send %s", c.Name, datatype, c.feature.Type, datatypeOf(c.feature.Type, ""))
+	case half:
 	case !whole && !decimal && !text && !k.bools:
-		return k, invalid("input %s: datatype %q is not taken in JSON; send %s", c.Name, datatype, datatypeOf(c.feature.Type, ""))
+		return k, invalid("input %s: there is no datatype %q; send %s", c.Name, datatype, datatypeOf(c.feature.Type, ""))
 	case c.feature.Type == onnx.String && !text,
 		text && c.feature.Type != onnx.String && c.feature.Type != onnx.Timestamp,
 		k.bools && c.feature.Type == onnx.Timestamp:

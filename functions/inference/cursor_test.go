@@ -104,12 +104,12 @@ func sketch() (*served, *version) {
 	for i, feature := range v.contract.Features {
 		v.index[feature.Name] = i
 		v.nullable = append(v.nullable, feature.Type == onnx.Float)
-		v.inputs = append(v.inputs, tensorInfo{Name: feature.Name, Datatype: "?"})
+		v.inputs = append(v.inputs, tensorInfo{Name: feature.Name, Datatype: datatypeOf(feature.Type, "")})
 	}
 	return &served{name: "p", state: state.New("p")}, v
 }
 
-func checkDecoded(t *testing.T, q *request) {
+func checkDecoded(t testing.TB, q *request) {
 	t.Helper()
 	if q.rows < 1 || q.rows > 100 || q.batch.Rows != q.rows || len(q.batch.Columns) != 5 {
 		t.Fatalf("%d rows, batch of %d with %d columns", q.rows, q.batch.Rows, len(q.batch.Columns))
@@ -131,6 +131,7 @@ func FuzzReadInfer(f *testing.F) {
 	q := &request{}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		q.body = append(q.body[:0], b...)
+		q.header = len(q.body)
 		q.outputs = q.outputs[:0]
 		id := idOf(q.body)
 		if !bytes.Equal(q.body, b) {
@@ -149,6 +150,7 @@ func FuzzReadPredict(f *testing.F) {
 	q := &request{}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		q.body = append(q.body[:0], b...)
+		q.header = len(q.body)
 		if q.readPredict(s, v, 100) == nil {
 			checkDecoded(t, q)
 		}
@@ -159,6 +161,7 @@ func TestFuzzSeedsAreAccepted(t *testing.T) {
 	s, v := sketch()
 	q := &request{}
 	q.body = []byte(`{"instances":[{"s":"a","i":1,"f":2,"b":true,"t":0},["b",2,null,false,5]]}`)
+	q.header = len(q.body)
 	must(t, q.readPredict(s, v, 100))
 	checkDecoded(t, q)
 	if q.columns[2].Floats[0] != 2 || !q.columns[2].Nulls[1] || q.columns[4].Ints[1] != 5 || q.columns[0].Strings[1] != "b" {

@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -20,11 +21,16 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 }
 
 func (f *F) server(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]any{"name": "millrace", "version": protocolVersion, "extensions": []string{}})
+	writeJSON(w, http.StatusOK, map[string]any{"name": serverName, "version": protocolVersion, "extensions": extensions})
 }
+
+const serverName = "millrace"
 
 // protocolVersion is the version of this server's answers.
 const protocolVersion = "1"
+
+// extensions are those of the protocol that this server has.
+var extensions = []string{"binary_tensor_data", "model_repository"}
 
 func (f *F) live(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]bool{"live": true})
@@ -64,15 +70,22 @@ type described struct {
 
 // describeModel gives the metadata of the champion, or of the version named.
 func (f *F) describeModel(w http.ResponseWriter, r *http.Request) {
-	s, err := f.routing.Load().model(r.PathValue("model"))
+	d, err := f.metadata(r.Context(), r.PathValue("model"), r.PathValue("version"))
 	if err != nil {
 		writeMistake(w, err)
 		return
 	}
-	v, err := f.named(r, s)
+	writeJSON(w, http.StatusOK, d)
+}
+
+func (f *F) metadata(ctx context.Context, model, version string) (described, error) {
+	s, err := f.routing.Load().model(model)
 	if err != nil {
-		writeMistake(w, err)
-		return
+		return described{}, err
+	}
+	v, err := f.named(ctx, s, version)
+	if err != nil {
+		return described{}, err
 	}
 	defer v.release()
 	d := described{
@@ -88,13 +101,13 @@ func (f *F) describeModel(w http.ResponseWriter, r *http.Request) {
 			d.Properties["route"] = sh.route
 		}
 	}
-	writeJSON(w, http.StatusOK, d)
+	return d, nil
 }
 
-// named gives the version that a path names, else the champion, held for the caller.
-func (f *F) named(r *http.Request, s *served) (*version, error) {
-	if text := r.PathValue("version"); text != "" {
-		sh, err := f.pinned(r.Context(), s, text)
+// named gives the version of a number, else the champion, held for the caller.
+func (f *F) named(ctx context.Context, s *served, text string) (*version, error) {
+	if text != "" {
+		sh, err := f.pinned(ctx, s, text)
 		return sh.version, err
 	}
 	v := s.champion()
@@ -107,25 +120,32 @@ func (f *F) named(r *http.Request, s *served) (*version, error) {
 	return v, nil
 }
 
-// modelReady says whether a model, or a version of it, answers without waiting.
 func (f *F) modelReady(w http.ResponseWriter, r *http.Request) {
-	s, err := f.routing.Load().model(r.PathValue("model"))
-	if err != nil {
+	name := r.PathValue("model")
+	is, why, err := f.readiness(name, r.PathValue("version"))
+	switch {
+	case err != nil:
 		writeMistake(w, err)
-		return
+	case !is:
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"name": name, "ready": false, "error": why})
+	default:
+		writeJSON(w, http.StatusOK, map[string]any{"name": name, "ready": true})
 	}
-	is, why := len(s.shares) > 0, s.reason
-	if text := r.PathValue("version"); text != "" {
-		number, err := s.number(text)
-		if err != nil {
-			writeMistake(w, err)
-			return
-		}
-		is, why = f.shelf.loaded(shelfKey{s.name, number}), fmt.Sprintf("version %d is loaded when it is asked for", number)
+}
+
+// readiness says whether a model, or a version of it, answers without waiting,
+// and why if it does not.
+func (f *F) readiness(model, version string) (is bool, why string, err error) {
+	s, err := f.routing.Load().model(model)
+	if err != nil {
+		return false, "", err
 	}
-	if !is {
-		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"name": s.name, "ready": false, "error": why})
-		return
+	if version == "" {
+		return len(s.shares) > 0, s.reason, nil
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"name": s.name, "ready": true})
+	number, err := s.number(version)
+	if err != nil {
+		return false, "", err
+	}
+	return f.shelf.loaded(shelfKey{s.name, number}), fmt.Sprintf("version %d is loaded when it is asked for", number), nil
 }

@@ -1,7 +1,5 @@
 package inference
 
-import "net/http"
-
 // readInfer reads a request of the Open Inference Protocol.
 func (q *request) readInfer(s *served, v *version, maxRows int) error {
 	c := q.begin()
@@ -22,7 +20,7 @@ func (q *request) readInfer(s *served, v *version, maxRows int) error {
 		case "id":
 			err = q.readID(c)
 		case "parameters":
-			q.parameters, err = readParameters(c, q.parameters[:0])
+			err = q.readParameters(c)
 		case "inputs":
 			if inputs {
 				return invalid("inputs is given twice")
@@ -44,6 +42,9 @@ func (q *request) readInfer(s *served, v *version, maxRows int) error {
 	if !inputs {
 		return invalid("inputs is missing: a list with one tensor for each column: %s", v.featureList())
 	}
+	if len(q.raw) > 0 {
+		return invalid("%d bytes of binary data are left after the last tensor", len(q.raw))
+	}
 	return q.check(v, maxRows)
 }
 
@@ -58,38 +59,51 @@ func (q *request) readID(c *cursor) error {
 	return err
 }
 
-// readParameters reads an object of plain values and appends its members as
-// they are written, but for those that the answer has of its own.
-func readParameters(c *cursor, to []byte) ([]byte, error) {
+// readParameters reads an object of plain values and keeps its members as they
+// are written, but for those that the answer has of its own.
+func (q *request) readParameters(c *cursor) error {
+	q.parameters = q.parameters[:0]
+	return c.plain("parameter", func(name []byte, value []byte) error {
+		switch string(name) {
+		case "route":
+			return nil
+		case "binary_data_output":
+			q.binary = string(value) == "true"
+			return nil
+		}
+		if len(q.parameters) > 0 {
+			q.parameters = append(q.parameters, ',')
+		}
+		q.parameters = appendString(q.parameters, view(name))
+		q.parameters = append(q.parameters, ':')
+		q.parameters = append(q.parameters, value...)
+		return nil
+	})
+}
+
+// plain reads an object of plain values, each as it is written; or null.
+func (c *cursor) plain(what string, member func(name, value []byte) error) error {
 	if c.peek() == 'n' && c.literal("null") {
-		return to, nil
+		return nil
 	}
 	if err := c.open('{'); err != nil {
-		return to, err
+		return err
 	}
 	for first := true; ; first = false {
-		c.peek()
 		name, more, err := c.key(first)
 		if !more {
-			return to, err
+			return err
 		}
-		own := string(name) == "route" || string(name) == "binary_data_output"
 		if ch := c.peek(); ch == '{' || ch == '[' {
-			return to, invalid("parameter %s is no string, number or truth value", name)
+			return invalid("%s %s is no string, number or truth value", what, name)
 		}
 		start := c.at
 		if err := c.skip(0); err != nil {
-			return to, err
+			return err
 		}
-		if own {
-			continue
+		if err := member(name, c.b[start:c.at]); err != nil {
+			return err
 		}
-		if len(to) > 0 {
-			to = append(to, ',')
-		}
-		to = appendString(to, view(name))
-		to = append(to, ':')
-		to = append(to, c.b[start:c.at]...)
 	}
 }
 
@@ -113,13 +127,14 @@ type tensor struct {
 	name, datatype []byte
 	shape          [4]int64
 	rank           int
-	data           int // where the data begins, if it has been gone over
+	data           int   // where the data begins, if it has been gone over
+	size           int64 // of the data that follows the JSON; -1 if it is in it
 	read           bool
 }
 
 func (q *request) readTensor(c *cursor, s *served, v *version, maxRows int) error {
 	t := &q.tensor
-	*t = tensor{rank: -1, data: -1}
+	*t = tensor{rank: -1, data: -1, size: -1}
 	if err := c.open('{'); err != nil {
 		return err
 	}
@@ -150,7 +165,7 @@ func (q *request) readTensor(c *cursor, s *served, v *version, maxRows int) erro
 			t.data = c.at
 			err = c.skip(0)
 		case "parameters":
-			err = skipParameters(c, t.name)
+			err = t.readParameters(c)
 		default:
 			err = c.skip(0)
 		}
@@ -165,6 +180,10 @@ func (q *request) readTensor(c *cursor, s *served, v *version, maxRows int) erro
 		return invalid("input %s has no datatype", t.name)
 	case t.rank < 0:
 		return invalid("input %s has no shape", t.name)
+	case t.size >= 0 && (t.read || t.data >= 0):
+		return invalid("input %s has data in the JSON and binary_data_size; it must have one of them", t.name)
+	case t.size >= 0:
+		return q.readBinary(t, s, v, maxRows)
 	case t.read:
 		return nil
 	case t.data < 0:
@@ -179,28 +198,19 @@ func (q *request) readTensor(c *cursor, s *served, v *version, maxRows int) erro
 	return nil
 }
 
-func skipParameters(c *cursor, input []byte) error {
-	start := c.at
-	if err := c.skip(0); err != nil {
-		return err
-	}
-	inner := cursor{b: c.b[:c.at], at: start}
-	if inner.peek() != '{' {
+func (t *tensor) readParameters(c *cursor) error {
+	return c.plain("parameter", func(name, value []byte) error {
+		if string(name) != "binary_data_size" {
+			return nil
+		}
+		inner := cursor{b: value}
+		n, err := inner.number()
+		if err != nil || !n.whole || n.i < 0 {
+			return invalid("input %s: binary_data_size is no number of bytes", t.name)
+		}
+		t.size = n.i
 		return nil
-	}
-	inner.at++
-	for first := true; ; first = false {
-		name, more, err := inner.key(first)
-		if !more {
-			return err
-		}
-		if string(name) == "binary_data_size" {
-			return invalid("input %s: binary tensors are not taken yet; send its data in the JSON", input)
-		}
-		if err := inner.skip(0); err != nil {
-			return err
-		}
-	}
+	})
 }
 
 func (t *tensor) readShape(c *cursor) error {
@@ -229,61 +239,69 @@ func (t *tensor) readShape(c *cursor) error {
 	}
 }
 
-// readData reads the values of a tensor into its column.
+// readData reads the values of a tensor into its column, or columns.
 func (q *request) readData(c *cursor, t *tensor, s *served, v *version, maxRows int) error {
-	column := q.column(v, t.name)
+	to, k, err := q.place(t, s, v, maxRows, false)
 	switch {
-	case column == nil && v.matrix && t.rank == 2 && t.shape[1] == int64(len(q.columns)) && len(q.columns) > 1:
-		return q.readMatrix(c, t, maxRows)
-	case column == nil && s.ignores(t.name):
+	case err != nil:
+		return err
+	case to == nil:
 		return c.skip(0)
-	case column == nil:
-		return invalid("there is no column %q; version %s of %s reads %s", t.name, v.text, v.pipeline, v.featureList())
-	case column.given:
-		return invalid("input %s is given twice", t.name)
-	case t.rank != 1 && (t.rank != 2 || t.shape[1] != 1):
-		return invalid("input %s has shape %v; a column needs [N] or [N, 1]", t.name, t.shape[:t.rank])
-	case t.shape[0] > int64(maxRows):
-		return tooManyRows(maxRows)
+	case len(to) > 1:
+		m := matrix{q: q, kind: k, limit: int(t.shape[0]) * len(to), name: t.name}
+		if err := m.list(c, 1); err != nil {
+			return err
+		}
+		if m.count != m.limit {
+			return invalid("input %s has %d values, and its shape says %d", t.name, m.count, m.limit)
+		}
+		return nil
 	}
-	k, err := column.kindOf(view(t.datatype))
-	if err != nil {
+	if err := to[0].list(c, k, maxRows, 1); err != nil {
 		return err
 	}
-	if err := column.list(c, k, maxRows, 1); err != nil {
-		return err
-	}
-	column.given = true
-	if int64(column.rows) != t.shape[0] {
-		return invalid("input %s has %d values, and its shape says %d", t.name, column.rows, t.shape[0])
+	if int64(to[0].rows) != t.shape[0] {
+		return invalid("input %s has %d values, and its shape says %d", t.name, to[0].rows, t.shape[0])
 	}
 	return nil
 }
 
-// readMatrix reads all features from one tensor, in their order.
-func (q *request) readMatrix(c *cursor, t *tensor, maxRows int) error {
+// place gives the columns that a tensor fills, and what its values may be: one
+// column, all of them row by row if it is a matrix, none if it is ignored.
+func (q *request) place(t *tensor, s *served, v *version, maxRows int, binary bool) ([]column, kind, error) {
+	var to []column
+	column := q.column(v, t.name)
+	switch {
+	case column == nil && v.matrix && t.rank == 2 && t.shape[1] == int64(len(q.columns)) && len(q.columns) > 1:
+		to = q.columns
+	case column == nil && s.ignores(t.name):
+		return nil, kind{}, nil
+	case column == nil:
+		return nil, kind{}, invalid("there is no column %q; version %s of %s reads %s", t.name, v.text, v.pipeline, v.featureList())
+	case t.rank != 1 && (t.rank != 2 || t.shape[1] != 1):
+		return nil, kind{}, invalid("input %s has shape %v; a column needs [N] or [N, 1]", t.name, t.shape[:t.rank])
+	default:
+		to = q.columns[q.next-1 : q.next]
+	}
 	if t.shape[0] > int64(maxRows) {
-		return tooManyRows(maxRows)
+		return nil, kind{}, tooManyRows(maxRows)
 	}
-	m := matrix{q: q, limit: int(t.shape[0]) * len(q.columns), name: t.name}
-	for i := range q.columns {
-		col := &q.columns[i]
-		if col.given {
-			return invalid("input %s brings column %s, which is given twice", t.name, col.Name)
+	var k kind
+	for i := range to {
+		var err error
+		switch c := &to[i]; {
+		case c.given && column != nil:
+			return nil, k, invalid("input %s is given twice", t.name)
+		case c.given:
+			return nil, k, invalid("input %s brings column %s, which is given twice", t.name, c.Name)
+		default:
+			c.given = true
+			if k, err = c.kindOf(view(t.datatype), binary); err != nil {
+				return nil, k, err
+			}
 		}
-		k, err := col.kindOf(view(t.datatype))
-		if err != nil {
-			return err
-		}
-		m.kind, col.given = k, true
 	}
-	if err := m.list(c, 1); err != nil {
-		return err
-	}
-	if m.count != m.limit {
-		return invalid("input %s has %d values, and its shape says %d", t.name, m.count, m.limit)
-	}
-	return nil
+	return to, k, nil
 }
 
 // matrix deals values out to the columns, row by row.
@@ -341,7 +359,7 @@ func (q *request) readOutput(c *cursor, v *version) error {
 	if err := c.open('{'); err != nil {
 		return err
 	}
-	at := -1
+	out := asked{at: -1}
 	for first := true; ; first = false {
 		key, more, err := c.key(first)
 		if err != nil {
@@ -350,40 +368,55 @@ func (q *request) readOutput(c *cursor, v *version) error {
 		if !more {
 			break
 		}
-		if string(key) != "name" {
-			if err := c.skip(0); err != nil {
-				return err
+		switch string(key) {
+		case "name":
+			var name []byte
+			if name, err = c.text(); err == nil {
+				out.at, err = v.output(name)
 			}
-			continue
+		case "parameters":
+			err = c.plain("parameter", func(name, value []byte) error {
+				if string(name) == "binary_data" {
+					out.binary = inJSON
+					if string(value) == "true" {
+						out.binary = inBinary
+					}
+				}
+				return nil
+			})
+		default:
+			err = c.skip(0)
 		}
-		name, err := c.text()
 		if err != nil {
 			return err
 		}
-		if at = v.output(name); at < 0 {
-			return invalid("there is no output %q; the outputs are %s", name, v.outputList())
-		}
 	}
-	if at < 0 {
+	return q.ask(v, out)
+}
+
+// ask takes an output into those that are asked for.
+func (q *request) ask(v *version, out asked) error {
+	if out.at < 0 {
 		return invalid("an output has no name; the outputs are %s", v.outputList())
 	}
 	if len(q.outputs) == maxOutputs {
 		return invalid("more than %d outputs are asked for; there are %d", maxOutputs, len(v.outputs))
 	}
-	q.outputs = append(q.outputs, at)
+	q.outputs = append(q.outputs, out)
 	return nil
 }
 
 // maxOutputs bounds how often an output may be asked for.
 const maxOutputs = 8
 
-func (v *version) output(name []byte) int {
+// output finds the place of an output.
+func (v *version) output(name []byte) (int, error) {
 	for i := range v.outputs {
 		if v.outputs[i].Name == view(name) {
-			return i
+			return i, nil
 		}
 	}
-	return -1
+	return -1, invalid("there is no output %q; the outputs are %s", name, v.outputList())
 }
 
 func (v *version) outputList() string {
@@ -444,20 +477,37 @@ func (q *request) writeInfer(s *served, v *version, route string) {
 	b = append(b, `"route":"`...)
 	b = append(b, route...)
 	b = append(b, `"},"outputs":[`...)
-	asked := q.outputs
-	if len(asked) == 0 {
-		asked = v.all
-	}
-	for i, at := range asked {
+	outputs := q.wanted(v)
+	for i, o := range outputs {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = q.appendOutput(b, v, &v.outputs[at])
+		b = q.appendOutput(b, v, &v.outputs[o.at], q.isBinary(o))
 	}
-	q.out = append(b, "]}\n"...)
+	b = append(b, "]}\n"...)
+	end := len(b)
+	for _, o := range outputs {
+		if q.isBinary(o) {
+			q.outJSON = end
+			b = q.appendRaw(b, v, &v.outputs[o.at])
+		}
+	}
+	q.out = b
 }
 
-func (q *request) appendOutput(b []byte, v *version, o *tensorInfo) []byte {
+// wanted are the outputs that the answer has.
+func (q *request) wanted(v *version) []asked {
+	if len(q.outputs) > 0 {
+		return q.outputs
+	}
+	return v.all
+}
+
+func (q *request) isBinary(o asked) bool {
+	return o.binary == inBinary || o.binary == asOthers && q.binary
+}
+
+func (q *request) appendOutput(b []byte, v *version, o *tensorInfo, binary bool) []byte {
 	b = append(b, `{"name":"`...)
 	b = append(b, o.Name...)
 	b = append(b, `","shape":[`...)
@@ -468,6 +518,11 @@ func (q *request) appendOutput(b []byte, v *version, o *tensorInfo) []byte {
 	}
 	b = append(b, `],"datatype":"`...)
 	b = append(b, o.Datatype...)
+	if binary {
+		b = append(b, `","parameters":{"binary_data_size":`...)
+		b = appendInt(b, q.rawSize(v, o))
+		return append(b, "}}"...)
+	}
 	b = append(b, `","data":[`...)
 	if o.Name == outputLabel {
 		for i, class := range q.labels {
@@ -485,12 +540,4 @@ func (q *request) appendOutput(b []byte, v *version, o *tensorInfo) []byte {
 		b = appendFloat(b, x, v.bits)
 	}
 	return append(b, "]}"...)
-}
-
-// notBinary refuses what the protocol has and this server has not yet.
-func notBinary(r *http.Request) error {
-	if r.Header[headerBinary] != nil {
-		return invalid("binary tensors (Inference-Header-Content-Length) are not taken yet; send JSON")
-	}
-	return nil
 }

@@ -93,6 +93,7 @@ type F struct {
 	meters   *meters
 	gate     *gate
 	requests sync.Pool
+	rpc      *rpc
 
 	routing   atomic.Pointer[routing]
 	routingMu sync.Mutex // held by whoever makes the next routing
@@ -128,6 +129,7 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 		followed: followed{pipelines: map[string]*follower{}},
 		listed:   make(chan struct{}),
 	}
+	f.rpc = newRPC(f)
 	f.routing.Store(&routing{})
 	f.batches, err = openBatches(filepath.Join(deps.Dir, "pending"), f)
 	return f, err

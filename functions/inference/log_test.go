@@ -228,6 +228,7 @@ func TestPendingBatches(t *testing.T) {
 	q := f.take()
 	for i := range 3 {
 		q.body = append(q.body[:0], g.inferBody(t, 0, 2, map[string]any{"id": fmt.Sprint("r", i)})...)
+		q.header = len(q.body)
 		sh := s.shares[0]
 		must(t, q.readInfer(s, sh.version, 100))
 		must(t, q.identify(""))

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"millrace.dev/functions/inference/oip"
 	"millrace.dev/shared/onnx"
 )
 
@@ -16,15 +17,28 @@ import (
 // warm request makes next to nothing. Its strings are views of body.
 type request struct {
 	body []byte
-	out  []byte
+	// header is how much of body is JSON. Binary tensors follow, of which raw
+	// has those that were not read yet. With bare there is no JSON: the body is
+	// the values of the only input.
+	header int
+	raw    []byte
+	bare   bool
+	// rpc is the request, and reply its answer, when it came by gRPC.
+	rpc   *oip.ModelInferRequest
+	reply *oip.ModelInferResponse
+
+	out []byte
+	// outJSON is how much of out is JSON; 0 when all of it is.
+	outJSON int
 	// id is the client's, or one of ours: it is in the answer and in the log.
 	id    []byte
 	given bool // the id is the client's
 	// parameters are those that are echoed, as "key":value,"key":value.
 	parameters []byte
-	// outputs are the places of the outputs that are asked for, in their
-	// order; none for all.
-	outputs []int
+	// outputs are those that are asked for, in their order; none for all.
+	outputs []asked
+	// binary says that outputs come as binary tensors unless they say otherwise.
+	binary bool
 
 	rows    int
 	columns []column
@@ -48,11 +62,18 @@ const (
 func (f *F) take() *request {
 	q := f.requests.Get().(*request)
 	q.body, q.out, q.id, q.parameters, q.outputs = q.body[:0], q.out[:0], nil, q.parameters[:0], q.outputs[:0]
-	q.given, q.rows = false, 0
+	q.given, q.rows, q.header, q.outJSON = false, 0, 0, 0
+	q.raw, q.bare, q.binary, q.rpc, q.reply = nil, false, false, nil, nil
 	return q
 }
 
 func (f *F) put(q *request) {
+	if q.rpc != nil {
+		q.rpc, q.reply = nil, nil
+		for i := range q.columns {
+			clear(q.columns[i].Strings) // they are views of the message
+		}
+	}
 	if cap(q.body) <= keepBytes && cap(q.out) <= keepBytes && q.rows <= keepRows {
 		f.requests.Put(q)
 	}
@@ -85,6 +106,7 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 			// A deadline that is left would end the request while it is worked
 			// on; after an error it bounds what net/http still reads.
 			_ = deadline.SetReadDeadline(time.Time{})
+			q.header = len(q.body)
 			return nil
 		}
 		if err != nil {
@@ -99,8 +121,44 @@ func tooLarge(limit int64) error {
 
 // begin goes to the beginning of the body.
 func (q *request) begin() *cursor {
-	q.cursor = cursor{b: q.body}
+	q.cursor = cursor{b: q.json()}
 	return &q.cursor
+}
+
+// json is the part of the body that is JSON.
+func (q *request) json() []byte { return q.body[:q.header] }
+
+// asked is an output that is asked for.
+type asked struct {
+	at     int // its place among the version's
+	binary asBinary
+}
+
+// asBinary says how an output is to come.
+type asBinary int8
+
+const (
+	asOthers asBinary = iota // as the request says for all
+	inJSON
+	inBinary
+)
+
+// parse reads the rows and settles the id.
+func (q *request) parse(s *served, v *version, c call, maxRows int) (err error) {
+	switch {
+	case q.rpc != nil:
+		err = q.readRPC(s, v, maxRows)
+	case q.bare:
+		err = q.readBare(s, v, maxRows)
+	case c.v1:
+		err = q.readPredict(s, v, maxRows)
+	default:
+		err = q.readInfer(s, v, maxRows)
+	}
+	if err != nil {
+		return err
+	}
+	return q.identify(c.id)
 }
 
 // expect prepares the columns for the features of a version.

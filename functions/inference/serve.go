@@ -17,10 +17,14 @@ const (
 	headerVersion   = "X-Millrace-Version"
 	headerRoute     = "X-Millrace-Route"
 	headerRequestID = "X-Request-Id"
-	headerBinary    = "Inference-Header-Content-Length"
+	// headerJSON is how many bytes of a body are JSON; binary tensors follow.
+	headerJSON = "Inference-Header-Content-Length"
 )
 
-var jsonType = []string{"application/json"}
+var (
+	jsonType  = []string{"application/json"}
+	bytesType = []string{"application/octet-stream"}
+)
 
 // Routes registers the paths of the Open Inference Protocol and of KServe's V1
 // protocol.
@@ -36,11 +40,15 @@ func (f *F) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v2/models/{model}/versions/{version}/ready", f.modelReady)
 	mux.HandleFunc("POST /v2/models/{model}/infer", f.infer)
 	mux.HandleFunc("POST /v2/models/{model}/versions/{version}/infer", f.infer)
+	mux.HandleFunc("POST /v2/repository/index", f.repositoryIndex)
+	mux.HandleFunc("POST /v2/repository/models/{model}/load", f.repositoryLoad)
+	mux.HandleFunc("POST /v2/repository/models/{model}/unload", f.repositoryUnload)
 	mux.HandleFunc("GET /v1/models", f.list)
 	mux.HandleFunc("GET /v1/models/{model}", f.modelReady)
 	mux.HandleFunc("POST /v1/models/{call}", f.predict)
 	mux.HandleFunc("/v2/", noSuchPath)
 	mux.HandleFunc("/v1/models/", noSuchPath)
+	f.rpc.routes(mux)
 }
 
 func noSuchPath(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +56,7 @@ func noSuchPath(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *F) infer(w http.ResponseWriter, r *http.Request) {
-	f.answer(w, r, call{model: r.PathValue("model"), version: r.PathValue("version")})
+	f.answer(w, r, callOf(r, r.PathValue("model"), r.PathValue("version")))
 }
 
 func (f *F) predict(w http.ResponseWriter, r *http.Request) {
@@ -57,14 +65,34 @@ func (f *F) predict(w http.ResponseWriter, r *http.Request) {
 		noSuchPath(w, r)
 		return
 	}
-	f.answer(w, r, call{model: model, v1: true})
+	c := callOf(r, model, "")
+	c.v1 = true
+	f.answer(w, r, c)
 }
 
-// call is what a path asks for.
+// call is what was asked for beside the rows, by whichever protocol.
 type call struct {
 	model   string
 	version string // "" for the route's
+	key     string // places the request in the traffic; "" for none
+	id      string // "" when it is in the body, or there is none
 	v1      bool
+}
+
+func callOf(r *http.Request, model, version string) call {
+	c := call{model: model, version: version, key: first(r.Header[headerKey]), id: first(r.Header[headerRequestID])}
+	if version == "" {
+		c.version = first(r.Header[headerVersion])
+	}
+	return c
+}
+
+// first gives the first value of a header, "" if there is none.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // answer answers one request to predict, and writes down what came of it.
@@ -79,8 +107,9 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, c call) {
 	}
 	q := f.take()
 	defer f.put(q)
-	if err = notBinary(r); err == nil {
-		err = q.read(w, r, f.cfg.MaxBodyBytes, f.cfg.ReadTimeout)
+	err = q.read(w, r, f.cfg.MaxBodyBytes, f.cfg.ReadTimeout)
+	if err == nil && !c.v1 {
+		err = q.split(r.Header[headerJSON])
 	}
 	if err == nil {
 		err = f.gate.enter(r.Context())
@@ -91,7 +120,7 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, c call) {
 		return
 	}
 	began := time.Now()
-	s, sh, err := f.work(r, s, c, q)
+	s, sh, err := f.work(r.Context(), s, c, q)
 	v := sh.version
 	if v == nil {
 		f.meters.refused(s.name, codeOf(err))
@@ -101,11 +130,7 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, c call) {
 	defer v.release()
 	a := outcome{version: v, route: sh.route, at: began, code: http.StatusOK}
 	if err != nil {
-		a.code, a.failed = f.failure(r, s, sh, err)
-		v.meters.answered(a.code)
-		if a.failed {
-			s.log.add(q, a, false)
-		}
+		f.failed(r.Context(), s, sh, q, a, err)
 		writeMistake(w, err)
 		return
 	}
@@ -117,24 +142,42 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, c call) {
 		h[headerRoute] = []string{sh.route}
 		h[headerRequestID] = []string{string(q.id)}
 	}
+	if q.outJSON > 0 {
+		h["Content-Type"] = bytesType
+		h[headerJSON] = []string{strconv.Itoa(q.outJSON)}
+	}
 	if len(q.out) > chunk {
 		h["Content-Length"] = []string{strconv.Itoa(len(q.out))}
 	}
 	_, _ = w.Write(q.out) // a client that has gone was answered all the same
 	done := time.Now()
 	s.meters.write.Observe(done.Sub(writing).Seconds())
-	v.meters.answered(a.code)
-	a.took = done.Sub(began)
+	f.answered(s, q, a, done)
+}
+
+// answered writes down an answer.
+func (f *F) answered(s *served, q *request, a outcome, at time.Time) {
+	a.version.meters.answered(a.code)
+	a.took = at.Sub(a.at)
 	s.log.add(q, a, s.sampled())
+}
+
+// failed writes down that a version gave no answer.
+func (f *F) failed(ctx context.Context, s *served, sh share, q *request, a outcome, err error) {
+	a.code, a.failed = f.failure(ctx, s, sh, err)
+	a.version.meters.answered(a.code)
+	if a.failed {
+		s.log.add(q, a, false)
+	}
 }
 
 // work does what the gate bounds: it chooses the version, which it gives held
 // unless there is none, and makes the answer in q.
-func (f *F) work(r *http.Request, s *served, c call, q *request) (*served, share, error) {
+func (f *F) work(ctx context.Context, s *served, c call, q *request) (*served, share, error) {
 	defer f.gate.leave()
-	s, sh, err := f.choose(r, s, c, q)
+	s, sh, err := f.choose(ctx, s, c, q)
 	if err == nil {
-		err = f.run(r, s, sh.version, sh.route, c, q)
+		err = f.run(ctx, s, sh.version, sh.route, c, q)
 	}
 	return s, sh, err
 }
@@ -144,13 +187,9 @@ const chunk = 2048
 
 // choose finds the version that answers, held for the caller, by path, header
 // or route. The routing may have changed meanwhile: then it is asked again.
-func (f *F) choose(r *http.Request, s *served, c call, q *request) (*served, share, error) {
-	pinned := c.version
-	if h := r.Header[headerVersion]; pinned == "" && len(h) > 0 {
-		pinned = h[0]
-	}
-	if pinned != "" {
-		sh, err := f.pinned(r.Context(), s, pinned)
+func (f *F) choose(ctx context.Context, s *served, c call, q *request) (*served, share, error) {
+	if c.version != "" {
+		sh, err := f.pinned(ctx, s, c.version)
 		return s, sh, err
 	}
 	for {
@@ -159,7 +198,7 @@ func (f *F) choose(r *http.Request, s *served, c call, q *request) (*served, sha
 		}
 		sh := s.shares[0]
 		if len(s.shares) > 1 {
-			sh = s.pick(point(r, s, c, q))
+			sh = s.pick(point(s, c, q))
 		}
 		if sh.version.acquire() {
 			return s, sh, nil
@@ -173,17 +212,17 @@ func (f *F) choose(r *http.Request, s *served, c call, q *request) (*served, sha
 }
 
 // point places a request in the traffic: by its key, else its id, else anywhere.
-func point(r *http.Request, s *served, c call, q *request) uint64 {
-	if h := r.Header[headerKey]; len(h) > 0 && h[0] != "" {
-		return pointOf(s.name, h[0])
+func point(s *served, c call, q *request) uint64 {
+	if c.key != "" {
+		return pointOf(s.name, c.key)
 	}
-	if !c.v1 {
-		if id := idOf(q.body); id != nil {
+	if !c.v1 && q.rpc == nil {
+		if id := idOf(q.json()); id != nil {
 			return pointOf(s.name, id)
 		}
 	}
-	if h := r.Header[headerRequestID]; len(h) > 0 && h[0] != "" {
-		return pointOf(s.name, h[0])
+	if c.id != "" {
+		return pointOf(s.name, c.id)
 	}
 	return anyPoint()
 }
@@ -206,34 +245,24 @@ func (f *F) pinned(ctx context.Context, s *served, text string) (share, error) {
 }
 
 // run parses, predicts and writes the answer into the request's memory.
-func (f *F) run(r *http.Request, s *served, v *version, route string, c call, q *request) error {
+func (f *F) run(ctx context.Context, s *served, v *version, route string, c call, q *request) error {
 	began := time.Now()
-	var err error
-	if c.v1 {
-		err = q.readPredict(s, v, f.cfg.MaxRows)
-	} else {
-		err = q.readInfer(s, v, f.cfg.MaxRows)
-	}
-	if err == nil {
-		header := ""
-		if h := r.Header[headerRequestID]; len(h) > 0 {
-			header = h[0]
-		}
-		err = q.identify(header)
-	}
-	if err != nil {
+	if err := q.parse(s, v, c, f.cfg.MaxRows); err != nil {
 		return err
 	}
 	parsed := time.Now()
 	s.meters.parse.Observe(parsed.Sub(began).Seconds())
-	if err := f.score(r.Context(), v, q); err != nil {
+	if err := f.score(ctx, v, q); err != nil {
 		return err
 	}
 	q.label(v)
 	s.meters.predict.Observe(time.Since(parsed).Seconds())
-	if c.v1 {
+	switch {
+	case q.rpc != nil:
+		q.answerRPC(s, v, route)
+	case c.v1:
 		q.writePredict(v)
-	} else {
+	default:
 		q.writeInfer(s, v, route)
 	}
 	return nil
@@ -259,7 +288,7 @@ const statusGone = 499
 // failure says what an error is to the client, and whether the version is to
 // blame: it is when the model fails, and when it is a canary that refuses what
 // the champion would take.
-func (f *F) failure(r *http.Request, s *served, sh share, err error) (code int, failed bool) {
+func (f *F) failure(ctx context.Context, s *served, sh share, err error) (code int, failed bool) {
 	var m *mistake
 	switch {
 	case errors.As(err, &m):
@@ -269,11 +298,11 @@ func (f *F) failure(r *http.Request, s *served, sh share, err error) (code int, 
 			foreign = !champion
 		}
 		return m.code, m.code >= http.StatusInternalServerError || foreign
-	case r.Context().Err() != nil:
+	case ctx.Err() != nil:
 		return statusGone, false
 	}
 	if f.noises.heard(s.name + sh.version.text) {
-		f.deps.Logger.ErrorContext(r.Context(), "the model failed to answer", "pipeline", s.name, "version", sh.version.number, "error", err)
+		f.deps.Logger.ErrorContext(ctx, "the model failed to answer", "pipeline", s.name, "version", sh.version.number, "error", err)
 	}
 	return http.StatusInternalServerError, !errors.Is(err, onnx.ErrClosed)
 }

@@ -152,27 +152,7 @@ func TestPredict(t *testing.T) {
 }
 
 func TestRegression(t *testing.T) {
-	w := newWorld(t)
-	g := goldenOf(t, "matrix")
-	var columns, names []string
-	for _, f := range g.Features {
-		columns = append(columns, "      "+f.Name+": {type: float}\n")
-		names = append(names, f.Name)
-	}
-	w.ConfigureYAML(t, `apiVersion: millrace.dev/v1alpha1
-kind: Pipeline
-metadata: {name: diabetes}
-spec:
-  data:
-    columns:
-      y: {type: float}
-`+strings.Join(columns, "")+`
-  model:
-    task: regression
-    label: y
-    features: [`+strings.Join(names, ", ")+"]\n")
-	w.promote("diabetes", w.register("diabetes", "matrix"))
-	w.start()
+	w, g, names := servedDiabetes(t)
 	check := func(t *testing.T, a answer) {
 		t.Helper()
 		if a.Code != 200 || len(a.Outputs) != 1 || a.Outputs[0].Name != "prediction" || fmt.Sprint(a.Outputs[0].Shape) != "[25]" {
@@ -233,7 +213,7 @@ func TestMistakes(t *testing.T) {
 		{"UnknownColumn", replace(`"name":"hour"`, `"name":"our"`), 400, `there is no column "our"; version 1 of flights reads carrier string`},
 		{"MissingColumn", replace(hour+",", ""), 400, "column hour (INT64) is missing; version 1 of flights reads"},
 		{"WrongDatatype", tensor(`{"name":"hour","shape":[1],"datatype":"BYTES","data":["5"]}`), 400, "input hour: values of datatype BYTES are none of a column of type int; send INT64"},
-		{"UnknownDatatype", tensor(`{"name":"hour","shape":[1],"datatype":"FP16","data":[5]}`), 400, `input hour: datatype "FP16" is not taken in JSON; send INT64`},
+		{"UnknownDatatype", tensor(`{"name":"hour","shape":[1],"datatype":"FP16","data":[5]}`), 400, `input hour: datatype FP16 has no form in JSON; send binary data, or INT64`},
 		{"Fraction", tensor(`{"name":"hour","shape":[1],"datatype":"FP32","data":[5.5]}`), 400, "column hour, row 0: 5.5 is no whole number of 64 bits, and the column is of type int"},
 		{"OutOfRange", tensor(`{"name":"hour","shape":[1],"datatype":"INT8","data":[300]}`), 400, "column hour, row 0: 300 is no INT8"},
 		{"TextForNumber", tensor(`{"name":"hour","shape":[1],"datatype":"INT64","data":["5"]}`), 400, `column hour, row 0: "5" is no number, and the column is of type int`},
@@ -247,7 +227,7 @@ func TestMistakes(t *testing.T) {
 		{"NoDatatype", tensor(`{"name":"hour","shape":[1],"data":[5]}`), 400, "input hour has no datatype"},
 		{"NoName", tensor(`{"shape":[1],"datatype":"INT64","data":[5]}`), 400, "an input has no name; the columns are carrier"},
 		{"NoData", tensor(`{"name":"hour","shape":[1],"datatype":"INT64"}`), 400, "input hour has no data"},
-		{"Binary", tensor(`{"name":"hour","shape":[1],"datatype":"INT64","parameters":{"binary_data_size":8}}`), 400, "input hour: binary tensors are not taken yet"},
+		{"Binary", tensor(`{"name":"hour","shape":[1],"datatype":"INT64","parameters":{"binary_data_size":8}}`), 400, "input hour has 8 bytes of binary data, and 0 are left in the body"},
 		{"Twice", tensor(hour + "," + hour), 400, "input hour is given twice"},
 		{"OtherRows", tensor(`{"name":"hour","shape":[2],"datatype":"INT64","data":[5,6]}`), 400, "column hour has 2 rows and column carrier has 1"},
 		{"NoRows", strings.NewReplacer(`[1,1]`, `[0,1]`, `[["UA"]]`, "[]").Replace(emptied(good)), 400, "the request has no rows"},
@@ -317,8 +297,8 @@ func emptied(body string) string {
 func TestDescribe(t *testing.T) {
 	w, _ := servedFlights(t)
 	for path, want := range map[string]string{
-		"/v2":                                 `{"extensions":[],"name":"millrace","version":"1"}`,
-		"/v2/":                                `{"extensions":[],"name":"millrace","version":"1"}`,
+		"/v2":                                 `{"extensions":["binary_tensor_data","model_repository"],"name":"millrace","version":"1"}`,
+		"/v2/":                                `{"extensions":["binary_tensor_data","model_repository"],"name":"millrace","version":"1"}`,
 		"/v2/health/live":                     `{"live":true}`,
 		"/v2/health/ready":                    `{"live":true,"ready":true}`,
 		"/v2/models":                          `{"models":["flights"]}`,

@@ -142,6 +142,21 @@ func (s *shelf) loaded(key shelfKey) bool {
 	return b != nil && b.version != nil
 }
 
+// drop takes a version off the shelf, unless it is in a route. It says whether
+// it was there.
+func (s *shelf) drop(key shelfKey) (was, routed bool) {
+	s.mu.Lock()
+	b := s.books[key]
+	if b == nil || b.version == nil || b.routed {
+		s.mu.Unlock()
+		return b != nil && b.version != nil, b != nil && b.routed
+	}
+	delete(s.books, key)
+	s.mu.Unlock()
+	b.version.release()
+	return true, false
+}
+
 // clear lets go of all.
 func (s *shelf) clear() {
 	s.mu.Lock()

@@ -41,8 +41,8 @@ type version struct {
 	bits    int
 	inputs  []tensorInfo
 	outputs []tensorInfo
-	// all are the places of all outputs.
-	all []int
+	// all asks for all outputs.
+	all []asked
 	// classes are the names of the classes as JSON strings.
 	classes [][]byte
 	layout  *layout
@@ -274,7 +274,7 @@ func (v *version) describe() {
 		}
 	}
 	for i := range v.outputs {
-		v.all = append(v.all, i)
+		v.all = append(v.all, asked{at: i})
 	}
 	v.layout = newLayout(v.contract)
 }

@@ -101,7 +101,9 @@ func (w *world) startIn(deps function.Deps) {
 	must(w.t, f.Start(functiontest.Context(w.t)))
 	mux := http.NewServeMux()
 	f.Routes(mux)
-	w.f, w.web = f, httptest.NewServer(mux)
+	w.f, w.web = f, httptest.NewUnstartedServer(mux)
+	w.web.Config.Protocols = function.Protocols()
+	w.web.Start()
 	w.t.Cleanup(func() { w.stop() })
 }
 
@@ -309,6 +311,33 @@ func servedFlights(t testing.TB) (*world, golden) {
 	w.promote("flights", w.register("flights", "lightgbm"))
 	w.start()
 	return w, goldenOf(t, "lightgbm")
+}
+
+// servedDiabetes is a world in which a model of one matrix serves a
+// regression, and the names of its features.
+func servedDiabetes(t testing.TB) (*world, golden, []string) {
+	t.Helper()
+	w, g := newWorld(t), goldenOf(t, "matrix")
+	var columns, names []string
+	for _, f := range g.Features {
+		columns = append(columns, "      "+f.Name+": {type: float}\n")
+		names = append(names, f.Name)
+	}
+	w.ConfigureYAML(t, `apiVersion: millrace.dev/v1alpha1
+kind: Pipeline
+metadata: {name: diabetes}
+spec:
+  data:
+    columns:
+      y: {type: float}
+`+strings.Join(columns, "")+`
+  model:
+    task: regression
+    label: y
+    features: [`+strings.Join(names, ", ")+"]\n")
+	w.promote("diabetes", w.register("diabetes", "matrix"))
+	w.start()
+	return w, g, names
 }
 
 // counter and gauge read a number.

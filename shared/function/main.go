@@ -165,7 +165,7 @@ func serve(ctx context.Context, in *Instance, s Settings, registry *prometheus.R
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen: %w", err), in.Stop(ctx))
 	}
-	server := &http.Server{Handler: Plain(mux), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
+	server := &http.Server{Handler: Plain(mux), Protocols: Protocols(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	logger.Info("started", "listen", listener.Addr().String(), "hears", in.runtime.mux.Types())

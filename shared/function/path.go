@@ -17,3 +17,14 @@ func Plain(mux *http.ServeMux) http.Handler {
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// Protocols are what every server of ours speaks: HTTP/1.1, and HTTP/2, over
+// TLS or, as gRPC does on a cluster, without it by prior knowledge. So a
+// function that speaks gRPC registers a handler like any other.
+func Protocols() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
+	return &p
+}

@@ -227,7 +227,7 @@ func (s *system) deps(name string) (function.Deps, error) {
 // serve answers on the listener, over TLS if there is a certificate.
 func (s *system) serve(ctx context.Context, l net.Listener) <-chan error {
 	server := &http.Server{
-		Handler: newDoor(s.token, s.local, s.routes()), TLSConfig: s.tls, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		Handler: newDoor(s.token, s.local, s.routes()), TLSConfig: s.tls, Protocols: function.Protocols(), ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}

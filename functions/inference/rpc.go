@@ -1,0 +1,206 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	"millrace.dev/functions/inference/oip"
+)
+
+// rpc answers the Open Inference Protocol over gRPC. It is a handler of the
+// HTTP server that answers all else, so that one port has both; the server
+// must speak HTTP/2, over TLS or with prior knowledge.
+type rpc struct {
+	oip.UnimplementedGRPCInferenceServiceServer
+	f      *F
+	server *grpc.Server
+}
+
+func newRPC(f *F) *rpc {
+	s := &rpc{f: f}
+	// What a message has beside its rows is small.
+	s.server = grpc.NewServer(grpc.MaxRecvMsgSize(int(f.cfg.MaxBodyBytes)))
+	oip.RegisterGRPCInferenceServiceServer(s.server, s)
+	grpc_health_v1.RegisterHealthServer(s.server, &rpcHealth{f: f})
+	reflection.Register(s.server)
+	return s
+}
+
+func (s *rpc) routes(mux *http.ServeMux) {
+	mux.HandleFunc("POST /"+oip.GRPCInferenceService_ServiceDesc.ServiceName+"/", func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.f.cfg.ReadTimeout)) // without one where there can be none
+		s.ServeHTTP(w, r)
+	})
+	mux.Handle("POST /"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/", s)
+	mux.Handle("POST /grpc.reflection.v1.ServerReflection/", s)
+	mux.Handle("POST /grpc.reflection.v1alpha.ServerReflection/", s)
+}
+
+func (s *rpc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 2 {
+		writeMistake(w, mistakef(http.StatusHTTPVersionNotSupported, "gRPC is spoken over HTTP/2 only"))
+		return
+	}
+	s.server.ServeHTTP(w, r)
+}
+
+// ModelInfer predicts.
+func (s *rpc) ModelInfer(ctx context.Context, in *oip.ModelInferRequest) (*oip.ModelInferResponse, error) {
+	out, err := s.f.answerCall(ctx, rpcCall(ctx, in), in)
+	return out, rpcError(err)
+}
+
+func rpcCall(ctx context.Context, in *oip.ModelInferRequest) call {
+	c := call{model: in.GetModelName(), version: in.GetModelVersion(), id: in.GetId()}
+	md, _ := metadata.FromIncomingContext(ctx)
+	c.key = first(md.Get(headerKey))
+	if c.version == "" {
+		c.version = first(md.Get(headerVersion))
+	}
+	if c.id == "" {
+		c.id = first(md.Get(headerRequestID))
+	}
+	return c
+}
+
+// answerCall answers one request that came by gRPC, and writes down what came
+// of it, as answer does for HTTP.
+func (f *F) answerCall(ctx context.Context, c call, in *oip.ModelInferRequest) (*oip.ModelInferResponse, error) {
+	f.meters.inFlight.Inc()
+	defer f.meters.inFlight.Dec()
+	s, err := f.routing.Load().model(c.model)
+	if err != nil {
+		f.meters.refused("", codeOf(err))
+		return nil, err
+	}
+	q := f.take()
+	defer f.put(q)
+	q.rpc = in
+	if err := f.gate.enter(ctx); err != nil {
+		f.meters.refused(s.name, codeOf(err))
+		return nil, err
+	}
+	began := time.Now()
+	s, sh, err := f.work(ctx, s, c, q)
+	v := sh.version
+	if v == nil {
+		f.meters.refused(s.name, codeOf(err))
+		return nil, err
+	}
+	defer v.release()
+	a := outcome{version: v, route: sh.route, at: began, code: http.StatusOK}
+	if err != nil {
+		f.failed(ctx, s, sh, q, a, err)
+		return nil, err
+	}
+	f.answered(s, q, a, time.Now())
+	return q.reply, nil
+}
+
+// rpcCodes are the codes of HTTP statuses. 429 is one that clients try again
+// after a while, 413 one that they need not.
+var rpcCodes = map[int]codes.Code{
+	http.StatusBadRequest: codes.InvalidArgument, http.StatusRequestEntityTooLarge: codes.InvalidArgument,
+	http.StatusNotFound: codes.NotFound, http.StatusConflict: codes.FailedPrecondition,
+	http.StatusTooManyRequests: codes.ResourceExhausted, http.StatusServiceUnavailable: codes.Unavailable,
+	http.StatusGatewayTimeout: codes.DeadlineExceeded, statusGone: codes.Canceled,
+}
+
+// rpcError says in gRPC's words what writeMistake says in HTTP's.
+func rpcError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if m, ok := errors.AsType[*mistake](err); ok {
+		if code, ok := rpcCodes[m.code]; ok {
+			return status.Error(code, m.text)
+		}
+	}
+	return status.Error(codes.Internal, err.Error())
+}
+
+// ServerLive says that the process answers.
+func (s *rpc) ServerLive(context.Context, *oip.ServerLiveRequest) (*oip.ServerLiveResponse, error) {
+	return &oip.ServerLiveResponse{Live: true}, nil
+}
+
+// ServerReady says whether every routed version is loaded.
+func (s *rpc) ServerReady(ctx context.Context, _ *oip.ServerReadyRequest) (*oip.ServerReadyResponse, error) {
+	return &oip.ServerReadyResponse{Ready: s.f.Ready(ctx) == nil}, nil
+}
+
+// ModelReady says whether a model, or a version of it, answers without waiting.
+func (s *rpc) ModelReady(_ context.Context, in *oip.ModelReadyRequest) (*oip.ModelReadyResponse, error) {
+	ready, _, err := s.f.readiness(in.GetName(), in.GetVersion())
+	return &oip.ModelReadyResponse{Ready: ready}, rpcError(err)
+}
+
+// ServerMetadata names the server and its extensions.
+func (s *rpc) ServerMetadata(context.Context, *oip.ServerMetadataRequest) (*oip.ServerMetadataResponse, error) {
+	return &oip.ServerMetadataResponse{Name: serverName, Version: protocolVersion, Extensions: extensions}, nil
+}
+
+// ModelMetadata describes the champion, or the version that is named.
+func (s *rpc) ModelMetadata(ctx context.Context, in *oip.ModelMetadataRequest) (*oip.ModelMetadataResponse, error) {
+	d, err := s.f.metadata(ctx, in.GetName(), in.GetVersion())
+	if err != nil {
+		return nil, rpcError(err)
+	}
+	return &oip.ModelMetadataResponse{
+		Name: d.Name, Versions: d.Versions, Platform: d.Platform, Properties: d.Properties,
+		Inputs: rpcTensors(d.Inputs), Outputs: rpcTensors(d.Outputs),
+	}, nil
+}
+
+func rpcTensors(all []tensorInfo) []*oip.ModelMetadataResponse_TensorMetadata {
+	var out []*oip.ModelMetadataResponse_TensorMetadata
+	for _, t := range all {
+		out = append(out, &oip.ModelMetadataResponse_TensorMetadata{Name: t.Name, Datatype: t.Datatype, Shape: t.Shape})
+	}
+	return out
+}
+
+// RepositoryIndex lists the versions that can be asked.
+func (s *rpc) RepositoryIndex(_ context.Context, in *oip.RepositoryIndexRequest) (*oip.RepositoryIndexResponse, error) {
+	out := &oip.RepositoryIndexResponse{}
+	for _, v := range s.f.repository(in.GetReady()) {
+		out.Models = append(out.Models, &oip.RepositoryIndexResponse_ModelIndex{Name: v.Name, Version: v.Version, State: v.State, Reason: v.Reason})
+	}
+	return out, nil
+}
+
+// RepositoryModelLoad loads a version into this process.
+func (s *rpc) RepositoryModelLoad(ctx context.Context, in *oip.RepositoryModelLoadRequest) (*oip.RepositoryModelLoadResponse, error) {
+	name := rpcModel(in.GetModelName(), in.GetRepositoryName())
+	err := s.f.loadInto(ctx, name, rpcVersion(in.GetParameters()))
+	return &oip.RepositoryModelLoadResponse{ModelName: name, IsLoaded: err == nil}, rpcError(err)
+}
+
+// RepositoryModelUnload unloads a version that is in no route.
+func (s *rpc) RepositoryModelUnload(_ context.Context, in *oip.RepositoryModelUnloadRequest) (*oip.RepositoryModelUnloadResponse, error) {
+	name := rpcModel(in.GetModelName(), in.GetRepositoryName())
+	err := s.f.unload(name, rpcVersion(in.GetParameters()))
+	return &oip.RepositoryModelUnloadResponse{ModelName: name, IsUnloaded: err == nil}, rpcError(err)
+}
+
+// rpcModel is the model of a repository call. Triton's clients send it as the
+// second field; KServe's, whose message has no repository, as the first.
+func rpcModel(model, repository string) string {
+	if model == "" {
+		return repository
+	}
+	return model
+}
+
+func rpcVersion(parameters map[string]*oip.ModelRepositoryParameter) string {
+	return parameters["version"].GetStringParam()
+}
