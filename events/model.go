@@ -42,6 +42,18 @@ type Metric struct {
 	// interval is given.
 	Low  *float64 `json:"low,omitempty"`
 	High *float64 `json:"high,omitempty"`
+	// StdErr is the value's standard error, 0 where none is given.
+	StdErr float64 `json:"stdErr,omitempty"`
+	// Gain is by how much the value is better than the champion's on the same
+	// rows; nil where there is no champion to compare with.
+	Gain *Gain `json:"gain,omitempty"`
+}
+
+// Gain is a difference between two models on the same rows: positive is
+// better, whichever way the metric points.
+type Gain struct {
+	Value  float64 `json:"value"`
+	StdErr float64 `json:"stdErr"`
 }
 
 // SliceScore is a model's score on the rows with one value in one column.
@@ -108,6 +120,11 @@ type EvaluationReport struct {
 	Approved bool `json:"approved"`
 	// Unlabelled rows of the hold-out were left out.
 	Unlabelled int64 `json:"unlabelled,omitempty"`
+	// Foreign rows have a label that is none of two classes, and were left out.
+	Foreign int64 `json:"foreign,omitempty"`
+	// Against is the champion of that time, 0 if there was none: also one that
+	// could not run on the hold-out and therefore has no score.
+	Against int `json:"against,omitempty"`
 	// Notes are what could not be measured or compared, and why.
 	Notes []string `json:"notes,omitempty"`
 	// Scores is the profile of what the version answered over the hold-out

@@ -49,6 +49,9 @@ func caseOf(p *state.Pipeline, m *state.Model) *evaluation {
 	c.report.Evaluation = events.Evaluation{
 		Version: m.Version, Run: m.Run, Config: c.digest, Holdout: c.holdout, Score: events.Score{Version: m.Version},
 	}
+	if c.champion != nil {
+		c.report.Against = c.champion.Version
+	}
 	return c
 }
 
@@ -77,7 +80,7 @@ func (c *evaluation) key() string {
 
 // computation is raised when what is computed changes, so that what an older
 // program kept is not taken for it.
-const computation = "1"
+const computation = "2"
 
 // finish completes the report.
 func (c *evaluation) finish(approved bool, reason string) *events.EvaluationReport {

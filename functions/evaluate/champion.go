@@ -86,20 +86,33 @@ func (f *F) configOf(ctx context.Context, c *evaluation) (*config.Pipeline, erro
 	if c.championConfig == "" || c.championConfig == c.digest {
 		return c.config, nil
 	}
-	filter := eventlog.Filter{Pipeline: c.config.Name(), Types: []string{events.PipelineConfigured{}.EventType()}}
+	then, err := f.configured(ctx, c.config.Name(), c.championConfig)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of champion v%d: %w", c.champion.Version, err)
+	}
+	if then == nil {
+		return c.config, nil
+	}
+	return then, nil
+}
+
+// configured finds the configuration of a digest in the log, nil if it isn't
+// there.
+func (f *F) configured(ctx context.Context, pipeline, digest string) (*config.Pipeline, error) {
+	filter := eventlog.Filter{Pipeline: pipeline, Types: []string{events.PipelineConfigured{}.EventType()}}
 	for e, err := range f.Log.Read(ctx, filter) {
 		if err != nil {
-			return nil, fmt.Errorf("read the configuration of champion v%d: %w", c.champion.Version, err)
+			return nil, err
 		}
 		d, err := events.Decode[events.PipelineConfigured](e)
-		if err != nil || d.Data.Digest != c.championConfig {
+		if err != nil || d.Data.Digest != digest {
 			continue
 		}
 		if then, err := config.FromJSON(d.Data.Spec); err == nil {
 			return then, nil
 		}
 	}
-	return c.config, nil
+	return nil, nil
 }
 
 // ownFeatures reads a model's features from the names of its inputs.

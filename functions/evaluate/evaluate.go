@@ -20,6 +20,10 @@ import (
 // Name of the function.
 const Name = "evaluate"
 
+// MetricJudged is the name of the metric that counts evaluations, by the label
+// from: rows, or figures.
+const MetricJudged = "millrace_evaluations_total"
+
 // ProbeArgument is the argument with which the program that runs evaluate is
 // started to probe a model, and then to end: see [Probe].
 const ProbeArgument = "probe-model"
@@ -59,6 +63,9 @@ type F struct {
 	turn chan struct{} // holds one while an evaluation runs
 	// measured is the newest value of each metric of each version.
 	measured *prometheus.GaugeVec
+	// judged counts evaluations: by the rows of the hold-out, or by the figures
+	// of an earlier one.
+	judged *prometheus.CounterVec
 }
 
 // New makes the function.
@@ -85,7 +92,10 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 			Name: "millrace_model_metric", Help: "What a version was measured at on its hold-out.",
 		}, []string{"pipeline", "version", "metric"}),
 	}
-	if err := deps.Metrics.Register(f.measured); err != nil {
+	f.judged = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: MetricJudged, Help: "Evaluations by what they were made from: rows (of the hold-out), or figures (of an earlier evaluation).",
+	}, []string{"from"})
+	if err := errors.Join(deps.Metrics.Register(f.measured), deps.Metrics.Register(f.judged)); err != nil {
 		return nil, fmt.Errorf("register the metrics of %s: %w", Name, err)
 	}
 	return f, nil
@@ -149,10 +159,16 @@ func (f *F) judge(ctx context.Context, p *state.Pipeline, m *state.Model) ([]eve
 	if r, ok := f.kept.load(ctx, c); ok {
 		return f.announce(p.Name, r), nil
 	}
-	r, err := f.evaluate(ctx, c)
+	how := "figures"
+	r, err := f.rejudge(ctx, c)
+	if r == nil && err == nil {
+		how = "rows"
+		r, err = f.evaluate(ctx, c)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluate version %d of %s: %w", m.Version, p.Name, err)
 	}
+	f.judged.WithLabelValues(how).Inc()
 	if err := f.kept.save(ctx, c, r); err != nil {
 		return nil, fmt.Errorf("keep the evaluation of version %d of %s: %w", m.Version, p.Name, err)
 	}

@@ -105,7 +105,7 @@ func (b *bound) sliceVerdict() events.Verdict {
 
 // sumUp closes the verdicts: whether the version is approved, and why in one
 // sentence.
-func (j *judge) sumUp(whole sample, h *holdout) (approved bool, reason string) {
+func (j *judge) sumUp(whole sample) (approved bool, reason string) {
 	var failures []events.Verdict
 	for _, b := range j.bounds {
 		first := len(j.c.report.Verdicts)
@@ -117,9 +117,9 @@ func (j *judge) sumUp(whole sample, h *holdout) (approved bool, reason string) {
 			failures = append(failures, v)
 		}
 	}
-	rows := count(h.rows(), "row")
-	if h.unlabelled+h.foreign > 0 {
-		rows += fmt.Sprintf(" (%d without a label left out)", h.unlabelled+h.foreign)
+	rows := count(whole.rows, "row")
+	if out := j.c.report.Unlabelled + j.c.report.Foreign; out > 0 {
+		rows += fmt.Sprintf(" (%d without a label left out)", out)
 	}
 	switch {
 	case len(failures) > 0:

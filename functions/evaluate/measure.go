@@ -68,6 +68,7 @@ func (c *evaluation) measure(candidate, champion metric.Answers) sample {
 				if b, m.why = champion.Measure(name); m.why == nil {
 					of := eventMetric(b, conf)
 					m.champion, m.gain = &of, metric.Compare(a, b)
+					m.candidate.Gain = &events.Gain{Value: m.gain.Value, StdErr: m.gain.StdErr}
 				}
 			}
 		}
@@ -77,8 +78,9 @@ func (c *evaluation) measure(candidate, champion metric.Answers) sample {
 }
 
 func eventMetric(e metric.Estimate, confidence float64) events.Metric {
-	low, high := e.Interval(confidence)
-	return events.Metric{Name: e.Name, Value: e.Value, Low: &low, High: &high}
+	stdErr := e.StdErr()
+	low, high := metric.Interval(e.Name, e.Value, stdErr, confidence)
+	return events.Metric{Name: e.Name, Value: e.Value, Low: &low, High: &high, StdErr: stdErr}
 }
 
 // scores gives the metrics of the sample as the events have them.
@@ -98,7 +100,7 @@ func (s sample) scores() (candidate, champion []events.Metric) {
 // judged measures the models and applies the gates.
 func (c *evaluation) judged(h *holdout) *events.EvaluationReport {
 	r := &c.report
-	r.Rows, r.Unlabelled, r.Scores = int64(h.rows()), h.unlabelled, h.scores
+	r.Rows, r.Unlabelled, r.Foreign, r.Scores = int64(h.rows()), h.unlabelled, h.foreign, h.scores
 	if h.foreign > 0 {
 		c.note("%s of the hold-out have a label that is none of the two classes and were left out", count(int(h.foreign), "row"))
 	}
@@ -133,13 +135,17 @@ func (c *evaluation) judged(h *holdout) *events.EvaluationReport {
 			s := c.measure(candidate.Pick(sl.rows), other)
 			s.column, s.value = sl.column, sl.value
 			j.slice(s)
-			mine, theirs := s.scores()
-			r.Score.Slices = append(r.Score.Slices, events.SliceScore{Column: s.column, Value: s.value, Rows: int64(s.rows), Metrics: mine})
-			if champion != nil {
-				r.Champion.Slices = append(r.Champion.Slices, events.SliceScore{Column: s.column, Value: s.value, Rows: int64(s.rows), Metrics: theirs})
-			}
+			c.sliceScore(s)
 		}
 	}
-	approved, reason := j.sumUp(whole, h)
-	return c.finish(approved, reason)
+	return c.finish(j.sumUp(whole))
+}
+
+// sliceScore adds a slice's figures to the report.
+func (c *evaluation) sliceScore(s sample) {
+	mine, theirs := s.scores()
+	c.report.Score.Slices = append(c.report.Score.Slices, events.SliceScore{Column: s.column, Value: s.value, Rows: int64(s.rows), Metrics: mine})
+	if c.report.Champion != nil {
+		c.report.Champion.Slices = append(c.report.Champion.Slices, events.SliceScore{Column: s.column, Value: s.value, Rows: int64(s.rows), Metrics: theirs})
+	}
 }

@@ -30,6 +30,14 @@ func (s *Store) Open(ctx context.Context, ref events.Ref) (io.ReadCloser, error)
 }
 
 func (s *Store) openRef(ctx context.Context, ref events.Ref) (io.ReadCloser, error) {
+	r, err := s.openOwn(ctx, ref)
+	if errors.Is(err, ErrNotFound) && s.below != nil {
+		return s.below.openRef(ctx, ref)
+	}
+	return r, err
+}
+
+func (s *Store) openOwn(ctx context.Context, ref events.Ref) (io.ReadCloser, error) {
 	k, err := keyOf(ref)
 	if err != nil {
 		return nil, err
@@ -123,6 +131,9 @@ func (s *Store) Bytes(ctx context.Context, ref events.Ref, limit int64) (_ []byt
 // longer.
 func (s *Store) Path(ctx context.Context, ref events.Ref) (string, error) {
 	path, err := s.localPath(ctx, ref)
+	if errors.Is(err, ErrNotFound) && s.below != nil {
+		return s.below.Path(ctx, ref)
+	}
 	if err != nil {
 		return "", fmt.Errorf("local copy of artifact %s: %w", ref.Short(), err)
 	}

@@ -53,6 +53,8 @@ type Store struct {
 	// cache holds local copies of what lies in a bucket.
 	cache   string
 	scratch *scratch
+	// below is read when this store does not have something; see Aside.
+	below *Store
 
 	mu sync.Mutex
 	// checked are the local files whose digest has been checked by this process.
@@ -92,6 +94,21 @@ func (s *Store) open(ctx context.Context, cacheDir string) (scratchDir string, e
 	}
 	s.cache = cacheDir
 	return filepath.Join(cacheDir, "tmp"), os.MkdirAll(filepath.Join(cacheDir, digests), 0o755)
+}
+
+// Aside is a store in the folder dir that has everything this one has, and
+// keeps what is put into it to itself: for a trial that must change nothing.
+func (s *Store) Aside(ctx context.Context, dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	out, err := OpenStore(ctx, "file://"+filepath.ToSlash(dir)+"?"+createDir, dir)
+	if err != nil {
+		return nil, err
+	}
+	out.below = s
+	return out, nil
 }
 
 // URL is the URL the store was opened with.

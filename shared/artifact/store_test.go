@@ -464,3 +464,37 @@ func BenchmarkPut(b *testing.B) {
 		put(b, s, data, ".parquet")
 	}
 }
+
+func TestAside(t *testing.T) {
+	ctx := t.Context()
+	s, err := artifact.OpenStore(ctx, "file://"+t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	below, err := s.PutBytes(ctx, []byte("below"), ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	aside, err := s.Aside(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer aside.Close()
+	own, err := aside.PutBytes(ctx, []byte("own"), ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[events.Ref]string{below: "below", own: "own"} {
+		if got, err := aside.Bytes(ctx, ref, 10); err != nil || string(got) != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+		path, err := aside.Path(ctx, ref)
+		if got, _ := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%q at %s, %v; want %q", got, path, err, want)
+		}
+	}
+	if _, err := s.Bytes(ctx, own, 10); !errors.Is(err, artifact.ErrNotFound) {
+		t.Errorf("what was put aside is in the store: %v", err)
+	}
+}

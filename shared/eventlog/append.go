@@ -252,8 +252,37 @@ func tooLarge(e events.Envelope) error {
 	return fmt.Errorf("the data of %s has %d bytes; an event carries at most %d: put the bytes into the artifact store and refer to them", e.Type, len(e.Data), events.MaxDataBytes)
 }
 
+// Events are the events that the commit would append, as they would stand in
+// the log but for their time and sequence.
+func (c Commit) Events() ([]events.Envelope, error) {
+	entries, err := c.entries()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]events.Envelope, len(entries))
+	for i, e := range entries {
+		out[i] = e.event
+	}
+	return out, nil
+}
+
+// ErrReadOnly says that something wanted to write through a log that was
+// opened to be read.
+var ErrReadOnly = errors.New("this log is only read")
+
+// ReadOnly is the same log for those who must not write: it refuses every
+// append.
+func (l *Log) ReadOnly() *Log {
+	out := *l
+	out.readOnly = true
+	return &out
+}
+
 // commit sends until there is an answer that counts.
 func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
+	if l.readOnly {
+		return Appended{}, ErrReadOnly
+	}
 	backoff := 20 * time.Millisecond
 	for {
 		if err := l.trouble(); err != nil {

@@ -193,6 +193,9 @@ func (in *importing) flush(ctx context.Context) error {
 	if len(in.pending) == 0 {
 		return nil
 	}
+	if in.log.readOnly {
+		return ErrReadOnly
+	}
 	backoff := 20 * time.Millisecond
 	for {
 		sequence, err := in.send(ctx)

@@ -25,7 +25,9 @@ type Log struct {
 	js      jetstream.JetStream
 	logger  *slog.Logger
 	batches chan struct{}
-	trouble func() error
+	// readOnly refuses every append.
+	readOnly bool
+	trouble  func() error
 }
 
 // Options of a log.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/state"
 )
 
@@ -76,4 +77,25 @@ func Handle[In events.Data](m *Mux, h func(context.Context, events.Event[In], *s
 		return h(ctx, in, p)
 	}
 	m.handlers[name] = r
+}
+
+// Decide asks the handler of the event what it would announce on the state,
+// and commits nothing: for a replay of what has been. Guards of the commit have
+// no sequence. The error is the handler's.
+func (m *Mux) Decide(ctx context.Context, e events.Envelope, p *state.Pipeline) (eventlog.Commit, error) {
+	reg, ok := m.handlers[e.Type]
+	if !ok {
+		return eventlog.Commit{}, fmt.Errorf("%s has no handler for %s", m.name, e.Type)
+	}
+	ctx, cancel := context.WithTimeout(ctx, reg.timeout)
+	defer cancel()
+	announced, err := reg.handle(ctx, e, p)
+	if err != nil {
+		return eventlog.Commit{}, err
+	}
+	c := m.commit(e, announced)
+	for _, noun := range reg.guards {
+		c.Guards = append(c.Guards, eventlog.Guard{Noun: noun})
+	}
+	return c, nil
 }

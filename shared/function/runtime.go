@@ -152,7 +152,7 @@ func (r *Runtime) decide(ctx context.Context, d Delivery) Outcome {
 		if err != nil {
 			return Outcome{Err: err}
 		}
-		c := r.commit(d, announced)
+		c := r.mux.commit(d.Envelope, announced)
 		for _, noun := range reg.guards {
 			c.Guards = append(c.Guards, view.Guard(noun))
 		}
@@ -169,15 +169,15 @@ func (r *Runtime) decide(ctx context.Context, d Delivery) Outcome {
 }
 
 // commit makes the handling's commit of what was announced.
-func (r *Runtime) commit(d Delivery, announced []events.Data) eventlog.Commit {
+func (m *Mux) commit(e events.Envelope, announced []events.Data) eventlog.Commit {
 	if len(announced) == 0 {
 		announced = []events.Data{events.EventHandled{Reason: "nothing to announce"}}
 	}
 	for i, a := range announced {
 		if h, ok := a.(events.EventHandled); ok {
-			h.Event, h.Type, h.Function = d.ID, d.Type, r.mux.name
+			h.Event, h.Type, h.Function = e.ID, e.Type, m.name
 			announced[i] = h
 		}
 	}
-	return eventlog.Commit{Pipeline: d.Pipeline, Function: r.mux.name, Handled: d.Header, Data: announced}
+	return eventlog.Commit{Pipeline: e.Pipeline, Function: m.name, Handled: e.Header, Data: announced}
 }

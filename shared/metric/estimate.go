@@ -40,9 +40,14 @@ func (e Estimate) StdErr() float64 {
 // Interval bounds the value from both sides at that confidence (0.95), within
 // what the metric can be at all.
 func (e Estimate) Interval(confidence float64) (low, high float64) {
-	d := math.Sqrt2 * math.Erfinv(confidence) * e.StdErr()
-	least, most := limits(e.Name)
-	return max(least, e.Value-d), min(most, e.Value+d)
+	return Interval(e.Name, e.Value, e.StdErr(), confidence)
+}
+
+// Interval bounds a metric's value of which the standard error is known.
+func Interval(name string, value, stdErr, confidence float64) (low, high float64) {
+	d := math.Sqrt2 * math.Erfinv(confidence) * stdErr
+	least, most := limits(name)
+	return max(least, value-d), min(most, value+d)
 }
 
 // limits are the least and the largest value that a metric can have.
