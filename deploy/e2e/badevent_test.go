@@ -24,7 +24,7 @@ func TestBadEvents(t *testing.T) {
 		status           int
 		words            []string
 	}{
-		{"BadJSON", structured, `{"specversion": "1.0", `, 400, []string{"JSON"}},
+		{"BadJSON", structured, `{"specversion": "1.0", `, 400, []string{"a structured CloudEvent is a JSON object", "unexpected end"}},
 		{"NoEvent", "application/json", `{"hello": "world"}`, 400, []string{"neither a CloudEvent nor a notification"}},
 		{"OtherContentType", "application/cloudevents+avro", "x", 415, []string{"send structured events as application/cloudevents+json"}},
 		{"MissingAttributes", structured, `{"specversion":"1.0"}`, 400, []string{"id", "source", "type"}},

@@ -13,19 +13,24 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
-// sound stops a system that has settled and has what it left examined: its
-// log, its artifacts, its folder, the machine's temporary files. Dead letters
-// that were meant are named by their ids.
+// sound stops a system that has settled and has what it left examined. Dead
+// letters that were meant are named by their ids.
 func sound(t *testing.T, s *rig.System, meant ...string) {
 	t.Helper()
 	s.Stop(t)
-	if s.Dir == "" {
-		return // it runs elsewhere, and goes on
+	if s.Dir != "" { // else it runs elsewhere, and goes on
+		held(t, s, checker.Expected{Quiet: true}, meant...)
 	}
+}
+
+// held holds what a stopped system has left against the promises: its log, its
+// artifacts, its folder, the machine's temporary files.
+func held(t *testing.T, s *rig.System, x checker.Expected, meant ...string) {
+	t.Helper()
 	log, err := checker.Open(rig.Context(t), s.LogDir)
 	must(t, err)
 	defer log.Close()
-	report, err := checker.Check(log.Events, checker.Expected{Quiet: true})
+	report, err := checker.Check(log.Events, x)
 	must(t, err)
 	left, err := checker.Left(s.Dir, log.Events)
 	must(t, err)
