@@ -90,7 +90,7 @@ deps: ## Write functions/*/deps.txt: the modules that each function links
 	@$(foreach f,$(FUNCTIONS),$(call linked,$(f)) >$(f)/deps.txt;)
 
 .PHONY: verify
-verify: verify-tidy verify-deps verify-build verify-generate verify-triggers ## Check that the tree is as it claims to be
+verify: verify-tidy verify-deps verify-build verify-generate verify-triggers verify-manifests ## Check that the tree is as it claims to be
 
 .PHONY: verify-tidy
 verify-tidy:
@@ -121,6 +121,11 @@ verify-generate:
 verify-triggers:
 	@echo "Knative takes the triggers and filters as they are filtered here"
 	@cd deploy/e2e && GOWORK=off $(GO) test ./knative
+
+.PHONY: verify-manifests
+verify-manifests:
+	@echo "every overlay builds, and Kubernetes and Knative take it"
+	@cd deploy/knative && GOWORK=off $(GO) test ./...
 
 .PHONY: clean
 clean: ## Remove what was built

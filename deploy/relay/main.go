@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,10 @@ type Settings struct {
 	NATS        string `env:"MILLRACE_NATS,required"`
 	Credentials string `env:"MILLRACE_NATS_CREDENTIALS"`
 	Replicas    int    `env:"MILLRACE_LOG_REPLICAS" envDefault:"1"`
-	// Broker is the URL of the broker's ingress, with namespace and name.
-	Broker string `env:"MILLRACE_BROKER,required"`
+	// Broker is the URL of the broker's ingress, with namespace and name. On
+	// Kubernetes a SinkBinding says it by Sink, whatever the broker's class.
+	Broker string `env:"MILLRACE_BROKER"`
+	Sink   string `env:"K_SINK"`
 	// Window, Attempts, First and Max are those of Options.
 	Window   int           `env:"MILLRACE_RELAY_WINDOW" envDefault:"256"`
 	Attempts int           `env:"MILLRACE_RELAY_ATTEMPTS" envDefault:"6"`
@@ -57,9 +60,15 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("%s must be %s", v.name, v.want))
 		}
 	}
-	_, err := Options{Broker: s.Broker}.withDefaults()
-	return errors.Join(append(errs, err)...)
+	if s.broker() == "" {
+		errs = append(errs, errors.New("MILLRACE_BROKER is not set, and no SinkBinding has said K_SINK: one of them is the URL of the broker's ingress"))
+	} else if _, err := (Options{Broker: s.broker()}).withDefaults(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
+
+func (s Settings) broker() string { return cmp.Or(s.Broker, s.Sink) }
 
 // Main runs the relay as a program: it reads the environment, connects, answers
 // /healthz, /readyz and /metrics, relays, and drains at SIGTERM. It returns the
@@ -98,7 +107,7 @@ func run(ctx context.Context) error {
 	}
 	registry := telemetry.Registry()
 	r, err := New(log, Options{
-		Broker: s.Broker, Window: s.Window, Attempts: s.Attempts, First: s.First, Max: s.Max, Logger: logger, Metrics: registry,
+		Broker: s.broker(), Window: s.Window, Attempts: s.Attempts, First: s.First, Max: s.Max, Logger: logger, Metrics: registry,
 	})
 	if err != nil {
 		return err
@@ -125,7 +134,7 @@ func run(ctx context.Context) error {
 		defer cancel()
 		served <- server.Serve(listener)
 	}()
-	logger.Info("started", "listen", listener.Addr().String(), "broker", s.Broker, "lanes", len(r.lanes))
+	logger.Info("started", "listen", listener.Addr().String(), "broker", s.broker(), "lanes", len(r.lanes))
 	err = r.Run(ctx)
 	drain, done := context.WithTimeout(context.WithoutCancel(ctx), s.Drain)
 	defer done()
