@@ -32,7 +32,7 @@ other users of the machine can see. Everything is kept in --dir, and goes on
 where it was when it is started again.`,
 		Example: "  millrace up --pipelines config/examples/flights\n" +
 			"  MILLRACE_TOKEN_FILE=token millrace up --listen :8443 --tls-cert cert.pem --tls-key key.pem",
-		Args:    cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
