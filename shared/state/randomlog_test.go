@@ -71,7 +71,7 @@ func (l *randomLog) one(n int) events.Envelope {
 	if l.rng.IntN(3) > 0 { // what the rest hangs on comes more often
 		kind, _ = events.Lookup(events.TypePrefix + l.pick(
 			"object.uploaded", "partition.ingested", "dataset.validated", "training.started", "training.completed", "model.approved",
-			"rollout.started", "rollout.advanced", "rollout.completed", "rollout.aborted", "predictions.logged") + ".v1")
+			"partition.rejected", "rollout.started", "rollout.advanced", "rollout.completed", "rollout.aborted", "predictions.logged", "event.handled") + ".v1")
 	}
 	e := events.Envelope{Header: events.Header{
 		ID: fmt.Sprintf("e%d", n), Source: events.Source("test"), Type: kind.Name, Pipeline: pipelines[l.rng.IntN(len(pipelines))],
@@ -79,6 +79,7 @@ func (l *randomLog) one(n int) events.Envelope {
 	}}
 	data := reflect.New(reflect.TypeOf(kind.Zero)).Elem()
 	l.fill(data, "", n)
+	l.about(&e, data)
 	var err error
 	if e.Data, err = json.Marshal(data.Interface()); err != nil {
 		panic(err)
@@ -95,6 +96,27 @@ func (l *randomLog) one(n int) events.Envelope {
 		e.Data = withLaterFields(e.Data)
 	}
 	return e
+}
+
+// about lets what is said of an object be said of one that was uploaded lately,
+// mostly, and because of that upload.
+func (l *randomLog) about(e *events.Envelope, data reflect.Value) {
+	upload := e.Type == events.ObjectUploaded{}.EventType() || e.Type == events.ObjectRemoved{}.EventType()
+	field := data.FieldByName("Object")
+	if upload || !field.IsValid() || l.rng.IntN(5) == 0 {
+		return
+	}
+	for back := range min(40, len(l.past)) {
+		b := l.past[len(l.past)-1-back]
+		if b.Type != (events.ObjectUploaded{}).EventType() || b.Pipeline != e.Pipeline || l.rng.IntN(3) == 0 {
+			continue
+		}
+		if d, err := events.Decode[events.ObjectUploaded](b); err == nil {
+			field.Set(reflect.ValueOf(d.Data.Object))
+			e.CausationID = b.ID
+			return
+		}
+	}
 }
 
 // withLaterFields adds what a later version may say.
@@ -148,7 +170,7 @@ func (l *randomLog) fill(v reflect.Value, name string, n int) {
 	case reflect.Bool:
 		v.SetBool(l.rng.IntN(2) == 0)
 	case reflect.Int, reflect.Int64:
-		v.SetInt(int64(l.rng.IntN(8) - 1))
+		v.SetInt(int64(l.rng.IntN(5) - l.rng.IntN(2)))
 	case reflect.Float64:
 		v.SetFloat(float64(l.rng.IntN(11)) * 10)
 	default:
