@@ -14,6 +14,15 @@ type Serve struct {
 	Resources map[string]Quantity `json:"resources,omitempty"`
 	// What of the predictions is kept.
 	Log PredictionLog `json:"log"`
+	// What a version is asked before it has traffic.
+	Mirror Mirror `json:"mirror,omitzero"`
+}
+
+// Mirror is which requests the newest approved version that is in no route is
+// asked too. Its answers are logged and not returned. The zero value is none.
+type Mirror struct {
+	// The share of requests that is mirrored, in per cent.
+	Percent float64 `json:"percent,omitempty" above:"0" max:"100"`
 }
 
 // PredictionLog is what of the predictions is kept.

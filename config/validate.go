@@ -284,6 +284,9 @@ func (c *checker) checkServe() {
 		c.says("spec.serve.max_scale", "%d is less than min_scale, %d", s.MaxScale, s.MinScale)
 	}
 	c.checkResources("spec.serve.resources", s.Resources)
+	if s.Runtime != "millrace" && s.Mirror.Percent > 0 {
+		c.d.problem("spec.serve.mirror", "runtime: millrace", nil, "is not for runtime %s, which mirrors no requests", s.Runtime)
+	}
 }
 
 func (c *checker) checkMonitor() {

@@ -27,9 +27,15 @@ func (c *checker) checkModel() {
 		if name == m.Label && name != "" {
 			c.says(index(path+".features", i), "%q is the label, which a model must not see", name)
 		}
+		if slices.Contains(logColumns, name) {
+			c.d.problem(index(path+".features", i), "give the column another name", nil, "%q is a column that the prediction log has of its own", name)
+		}
 	}
 	c.checkClasses(path+".classes", m)
 }
+
+// logColumns are the prediction log's own columns, beside the features.
+var logColumns = []string{"request_id", "row", "time", "version", "route", "prediction", "score", "latency_ms"}
 
 // checkLabelColumn checks that the label's type fits the task.
 func (c *checker) checkLabelColumn(path string, col Column) {

@@ -12,6 +12,10 @@ type VersionTraffic struct {
 	// LatencyBoundsMs, the last count is above them all. Counts of several
 	// batches are added up.
 	Latency []int64 `json:"latency,omitempty"`
+	// Scores counts rows by their score, as the prediction log has it: the
+	// probability of the last class of two, of the predicted class of more, or
+	// the predicted value.
+	Scores Sketch `json:"scores,omitzero"`
 }
 
 // LatencyBoundsMs are the upper bounds of VersionTraffic.Latency: a factor of
@@ -31,6 +35,9 @@ type PredictionsLogged struct {
 	Versions []VersionTraffic `json:"versions"`
 	// Dropped rows were answered but could not be logged.
 	Dropped int64 `json:"dropped,omitempty"`
+	// Mirrored says that the answers went to nobody: the versions were asked
+	// what others had answered, to see what they would have said.
+	Mirrored bool `json:"mirrored,omitempty"`
 }
 
 func (PredictionsLogged) EventType() string      { return "dev.millrace.predictions.logged.v1" }
@@ -47,6 +54,7 @@ func (d PredictionsLogged) Validate() error {
 	for _, v := range d.Versions {
 		m.add(v.Version > 0, "version %d is not positive", v.Version)
 		m.add(len(v.Latency) == 0 || len(v.Latency) == len(LatencyBoundsMs)+1, "latency has %d counts; it has %d", len(v.Latency), len(LatencyBoundsMs)+1)
+		v.Scores.validate(&m)
 	}
 	return m.err()
 }

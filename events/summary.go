@@ -211,6 +211,9 @@ func trafficSummary(d Data) string {
 			versions = append(versions, version)
 		}
 		s := count(d.Rows, "row") + " predicted" + by(strings.Join(versions, ", "))
+		if d.Mirrored {
+			s += " for nobody, from mirrored requests"
+		}
 		if d.Dropped > 0 {
 			s += fmt.Sprintf("; %s answered but not logged", count(d.Dropped, "row"))
 		}

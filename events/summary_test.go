@@ -57,6 +57,7 @@ func TestSummary(t *testing.T) {
 		{events.RolloutAdvanced{Version: 2, Step: 1, Waits: true, Evidence: events.Evidence{Requests: 1500, Errors: 1, P95Ms: 12.5}, Reason: "enough"}, "v2 at step 2 waits for a person's yes; 1,500 requests, 1 failed, p95 12.5 ms; enough"},
 		{events.RolloutAborted{Version: 2, Reason: "error_rate 0.1 > 0.01"}, "v2 goes back: error_rate 0.1 > 0.01"},
 		{events.RolloutCompleted{Version: 1, Reason: "the first version"}, "v1 has all traffic: the first version"},
+		{events.PredictionsLogged{Rows: 50, Versions: []events.VersionTraffic{{Version: 3}}, Mirrored: true}, "50 rows predicted by v3 for nobody, from mirrored requests"},
 		{events.PredictionsLogged{Rows: 5000, Versions: []events.VersionTraffic{{Version: 1}, {Version: 2, Errors: 3}}, Dropped: 7}, "5,000 rows predicted by v1, v2 (3 failed); 7 rows answered but not logged"},
 		{events.DriftChecked{DriftCheck: events.DriftCheck{Version: 1, Rows: 5000, Reason: "all below"}}, "no drift in 5,000 rows against v1: all below"},
 		{events.DriftDetected{DriftCheck: events.DriftCheck{Version: 1, Rows: 5000, Reason: "psi of temp 0.9 > 0.2"}, Action: "retrain"}, "drift in 5,000 rows against v1: psi of temp 0.9 > 0.2 (retrain)"},

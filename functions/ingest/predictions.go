@@ -104,7 +104,7 @@ func (f *F) batches(ctx context.Context, upload events.Header, pipeline string) 
 		if err != nil {
 			return nil, err
 		}
-		if logged.Data.Rows > 0 {
+		if logged.Data.Rows > 0 && !logged.Data.Mirrored {
 			refs = append(refs, logged.Data.Batch)
 		}
 	}

@@ -87,6 +87,9 @@ func (p *Pipeline) route(h events.Header, ws []events.Weight) {
 }
 
 func (p *Pipeline) predicted(h events.Header, d events.PredictionsLogged) bool {
+	if d.Mirrored {
+		return true // nobody was served, and nothing hangs on it
+	}
 	pr := &p.Predictions
 	pr.Batches++
 	pr.Rows += d.Rows
