@@ -77,7 +77,7 @@ func (f *F) store(w http.ResponseWriter, r *http.Request, key string) (events.Re
 		return events.Ref{}, f.tooLarge(key)
 	}
 	if free, err := f.Artifacts.Free(); err == nil && r.ContentLength > free-reserve {
-		return events.Ref{}, refuse(http.StatusInsufficientStorage, "%s has %d bytes, and the disk has %d free", key, r.ContentLength, free).
+		return events.Ref{}, refuse(http.StatusInsufficientStorage, "%s has %d bytes, and the disk has %d free, of which the event log keeps %d", key, r.ContentLength, free, reserve).
 			try("free some space, or point the artifact store to a larger disk")
 	}
 	content, err := f.Artifacts.Put(r.Context(), http.MaxBytesReader(w, r.Body, f.cfg.MaxUpload), artifact.Suffix(key))

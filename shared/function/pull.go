@@ -76,10 +76,10 @@ func startPull(ctx context.Context, r *Runtime, t triggers.Trigger, workers int)
 	return p, nil
 }
 
-// stop ends receiving, waits for what is being handled until ctx ends, and
+// stop ends receiving, handles what has been delivered until ctx ends, and
 // leaves the rest to be delivered again.
 func (p *pull) stop(ctx context.Context) error {
-	p.consume.Stop()
+	p.consume.Drain() // Stop would drop what has come and waits for a worker
 	defer p.cancel()
 	idle := make(chan struct{})
 	go func() {

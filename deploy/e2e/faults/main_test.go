@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(nodeVariable) != "" {
 		os.Exit(serveNode())
 	}
+	setS3()
 	os.Exit(rig.Main(m))
 }
 
@@ -51,10 +52,9 @@ func eventually(t testing.TB, what string, ok func() error) {
 // that was acknowledged. Refusals are counted: they are what an outage may cost.
 func upload(t testing.TB, s *rig.System, key string, content []byte) (event string, refused int) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "upload")
-	must(t, os.WriteFile(file, content, 0o600))
+	path := file(t, content)
 	eventually(t, "upload "+key, func() error {
-		out, err := s.Upload(rig.Context(t), key, file, nil)
+		out, err := s.Upload(rig.Context(t), key, path, nil)
 		if err != nil {
 			refused++
 			return err
@@ -66,6 +66,14 @@ func upload(t testing.TB, s *rig.System, key string, content []byte) (event stri
 		return nil
 	})
 	return event, refused
+}
+
+// file puts content into a file of its own.
+func file(t testing.TB, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "upload")
+	must(t, os.WriteFile(path, content, 0o600))
+	return path
 }
 
 // sound has the log of a stopped system examined: every promise kept, every
