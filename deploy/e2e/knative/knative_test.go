@@ -40,7 +40,7 @@ func documents(t *testing.T, kind string) (docs [][]byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, doc := range bytes.Split(text, []byte("\n---\n")) {
+		for doc := range bytes.SplitSeq(text, []byte("\n---\n")) {
 			if bytes.Contains(doc, []byte("\nkind: "+kind+"\n")) {
 				docs = append(docs, doc)
 			}
