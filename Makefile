@@ -8,6 +8,7 @@ MAKEFLAGS     += --warn-undefined-variables --no-builtin-rules
 
 GO        ?= go
 FUZZTIME  ?= 20s
+N         ?= 1000
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # Every module of the workspace, and every function that has a command.
@@ -52,6 +53,10 @@ test: onnxruntime examples ## Test every module with the race detector
 .PHONY: e2e
 e2e: build examples ## Test the whole chain only
 	$(GO) test -race -count=1 ./deploy/e2e/...
+
+.PHONY: murder
+murder: onnxruntime ## Kill Millrace N times (1000) while it works, and examine what it leaves
+	$(GO) run ./deploy/e2e/murder -n $(N)
 
 .PHONY: fuzz
 fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (20s)

@@ -2,9 +2,12 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+
+	"millrace.dev/deploy/e2e/murder/checker"
 )
 
 // point is a fail point of the program. It is passed often enough that a count
@@ -67,6 +70,16 @@ func (t *tally) total() (n int) {
 		n += k
 	}
 	return n
+}
+
+// spared are the points that were not hit so often.
+func (t *tally) spared(often int) (out []checker.Violation) {
+	for _, p := range points {
+		if n := t.kills[p.name]; n < often {
+			out = append(out, checker.Violation{Rule: "every point is hit", What: fmt.Sprintf("%s was hit %d times, not %d", p.name, n, often)})
+		}
+	}
+	return out
 }
 
 // next chooses the point that has been hit least, and a count.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,18 +52,18 @@ func (w *world) trainers() string  { return filepath.Join(w.dir, "trainers") }
 // scratch is where programs put temporary files.
 func (w *world) scratch() string { return filepath.Join(w.dir, "tmp") }
 
-func newWorld(dir, data string, p program, seed uint64, t *tally, patient time.Duration) (*world, error) {
+func newWorld(dir string, p program, seed uint64, t *tally, patient time.Duration) (*world, error) {
 	w := &world{
 		dir: dir, program: p, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), tally: t, patient: patient, //nolint:gosec // a seed makes it happen again
 		good: map[string]bool{}, bytes: map[string][]byte{},
 		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 8}},
 	}
 	w.address.Store(new(string))
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "lives"), 0o750), os.MkdirAll(w.scratch(), 0o750), writePipelines(w.pipelines(), data, w.trainers())); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "lives"), 0o750), os.MkdirAll(w.scratch(), 0o750), writePipelines(w.pipelines(), p.data, w.trainers())); err != nil {
 		return nil, err
 	}
 	var err error
-	if w.tumours, err = readTumours(filepath.Join(data, "tumours.parquet")); err != nil {
+	if w.tumours, err = readTumours(filepath.Join(p.data, "tumours.parquet")); err != nil {
 		return nil, err
 	}
 	if w.landing, err = newLanding(); err != nil {
@@ -265,6 +266,10 @@ func (w *world) examine(ctx context.Context) (checker.Report, error) {
 	if err != nil {
 		return report, err
 	}
+	manifests, err := checker.Manifests(w.home(), log.Events)
+	if err != nil {
+		return report, err
+	}
 	again, err := log.Again(ctx)
 	if err != nil {
 		return report, err
@@ -280,6 +285,6 @@ func (w *world) examine(ctx context.Context) (checker.Report, error) {
 	if err == nil {
 		left = append(left, checker.Violation{Rule: "one trainer a run at a time", What: "two were at work on " + strings.ReplaceAll(string(clashes), "\n", " ")})
 	}
-	report.Violations = append(append(append(report.Violations, orphans...), left...), again...)
+	report.Violations = slices.Concat(report.Violations, orphans, left, manifests, again)
 	return report, nil
 }
