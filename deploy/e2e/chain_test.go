@@ -69,6 +69,19 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// TestWritePipelines writes the scenarios' pipelines into the folder of
+// MILLRACE_E2E_PIPELINES, for a new system elsewhere that TestChain is to run
+// against.
+func TestWritePipelines(t *testing.T) {
+	dir := os.Getenv("MILLRACE_E2E_PIPELINES")
+	if dir == "" {
+		t.Skip("MILLRACE_E2E_PIPELINES is not set")
+	}
+	for _, sc := range scenarios {
+		must(t, os.CopyFS(filepath.Join(dir, sc.pipeline), os.DirFS(tumours.Pipeline{Name: sc.pipeline, Spec: sc.spec}.Write(t))))
+	}
+}
+
 // uploads replaces, removes and repeats objects.
 func uploads(t *testing.T, s *rig.System) {
 	w := s.Watch(t, "uploads")

@@ -4,7 +4,7 @@
 // A test speaks to a running system by HTTP and nothing else: uploads, events,
 // /api, predictions. So the same tests hold for a system in this process, for
 // one over an external NATS server, and, with MILLRACE_SERVER, for one that
-// runs elsewhere and has the pipelines of package tumours.
+// runs elsewhere, is new and has the pipelines that TestWritePipelines writes.
 //
 // Package rig starts, kills and follows systems, package tumours has pipelines
 // and data for them. In the end package murder/checker reads what a system has
