@@ -46,6 +46,33 @@ const (
 	maxNested = 64 << 20
 )
 
+// ExportLine is what a line of an export that is not an event is about.
+type ExportLine string
+
+// The lines that tell whether an export is whole: the last one of a whole
+// export, and of one that could not be ended.
+const (
+	ExportEnded  ExportLine = exportEnded
+	ExportFailed ExportLine = exportFailed
+)
+
+// ExportLineOf reads what a line is about.
+func ExportLineOf(line []byte) ExportLine {
+	if len(line) > maxMark || !bytes.Contains(line, []byte(events.TypePrefix+"export.")) {
+		return ""
+	}
+	var of struct {
+		Type ExportLine `json:"type"`
+	}
+	if json.Unmarshal(line, &of) != nil {
+		return ""
+	}
+	return of.Type
+}
+
+// maxMark bounds a line about the export itself.
+const maxMark = 64 << 10
+
 // exportHead is the data of the line that begins an export.
 type exportHead struct {
 	Format    int    `json:"format"`

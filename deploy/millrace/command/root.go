@@ -95,8 +95,8 @@ Start a system with "millrace up"; the other commands ask a running one.`,
 	}
 	add(groupRun, false, a.newDemo())
 	add(groupSee, true, a.newStatus(), a.newEvents(), a.newDatasets(), a.newRuns(), a.newLogs(), a.newModels(), a.newRoutes(),
-		a.newDrift(), a.newLabels(), a.newWhy(), a.newDeadLetters())
-	add(groupDo, true, a.newUpload(), a.newRemove(), a.newPredict(), a.newRetrain(), a.newRegister(), a.newEvaluate(), a.newPromote(), a.newRollback())
+		a.newDrift(), a.newLabels(), a.newWhy(), a.newDeadLetters(), a.newReplay(), a.newExport())
+	add(groupDo, true, a.newUpload(), a.newRemove(), a.newPredict(), a.newRetrain(), a.newRegister(), a.newEvaluate(), a.newPromote(), a.newRollback(), a.newImport())
 	add(groupAlone, false, a.newValidateConfig(), a.newVersion())
 	root.SetHelpCommandGroupID(groupAlone)
 	return root

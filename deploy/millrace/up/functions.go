@@ -9,6 +9,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"millrace.dev/deploy/millrace/replay"
 	driftcheck "millrace.dev/functions/drift-check"
 	"millrace.dev/functions/evaluate"
 	"millrace.dev/functions/gateway"
@@ -31,7 +32,10 @@ type part struct {
 // makeFunctions makes every function from its part of the environment. They
 // start from the end of the chain to its beginning, so that no event waits for
 // the one that comes next.
-func (s *system) makeFunctions(context.Context) error {
+func (s *system) makeFunctions(context.Context) (err error) {
+	if s.replays, err = s.deps("replay"); err != nil {
+		return err
+	}
 	return errors.Join(
 		add(s, gateway.Name, gateway.New),
 		add(s, inference.Name, inference.New),
@@ -85,6 +89,7 @@ func (s *system) routes() http.Handler {
 			f.Routes(mux)
 		}
 	}
+	replay.Routes(mux, s.replays)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {

@@ -75,10 +75,12 @@ type system struct {
 	artifacts *artifact.Store
 	registry  *prometheus.Registry
 	functions []part
-	token     function.Token
-	tls       *tls.Config
-	local     bool // only this machine reaches the address
-	teardown  []step
+	// replays is what replays of past decisions work with.
+	replays  function.Deps
+	token    function.Token
+	tls      *tls.Config
+	local    bool // only this machine reaches the address
+	teardown []step
 }
 
 // step ends one thing that was started.
