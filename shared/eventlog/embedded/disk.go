@@ -7,8 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"millrace.dev/shared/eventlog"
 )
 
@@ -20,7 +18,7 @@ const (
 )
 
 // disk knows whether the server's disk is full. A stream that could not write
-// once does not write again until JetStream is started anew, and never answers
+// once does not write again until its server is started anew, and never answers
 // meanwhile: so that is done here, as soon as there is space.
 type disk struct {
 	dir   string
@@ -60,9 +58,13 @@ func (d *disk) stop() {
 	<-d.ended
 }
 
-// watch starts JetStream anew whenever a full disk has space again.
-func (d *disk) watch(s *server.Server, o Options) {
+// watch starts the NATS server anew whenever a full disk has space again. What
+// was stored is read from the disk; a record that was written in part is cut
+// off, it was never acknowledged. (JetStream alone could be started anew, but
+// not while others ask it.)
+func (d *disk) watch(s *Server) {
 	defer close(d.ended)
+	o := s.options
 	for {
 		select {
 		case <-d.found:
@@ -72,7 +74,8 @@ func (d *disk) watch(s *server.Server, o Options) {
 		if !d.awaitSpace() {
 			return
 		}
-		if err := restart(s, o); err != nil {
+		s.end()
+		if err := s.start(startWithin); err != nil {
 			d.heard(err.Error())
 			if o.Logger != nil {
 				o.Logger.Error("the event log could not go on after the disk was full", "error", err)
@@ -109,15 +112,4 @@ func (d *disk) awaitSpace() bool {
 			return true
 		}
 	}
-}
-
-// restart reads what was stored from the disk again: a record that was written
-// in part is cut off, it was never acknowledged.
-func restart(s *server.Server, o Options) error {
-	if err := s.ShutdownJetStream(); err != nil {
-		return err
-	}
-	return s.EnableJetStream(&server.JetStreamConfig{
-		StoreDir: o.Dir, SyncAlways: o.SyncAlways, MaxMemory: maxMemory, MaxStore: maxStore, Strict: true,
-	})
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,10 +20,13 @@ import (
 
 // Server is a NATS server in this process.
 type Server struct {
-	server *server.Server
-	conn   *nats.Conn
-	lock   *os.File
-	disk   *disk
+	options Options
+	conn    *nats.Conn
+	lock    *os.File
+	disk    *disk
+
+	mu     sync.Mutex
+	server *server.Server // another one after the disk was full
 }
 
 const (
@@ -52,31 +57,66 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, disk: newDisk(o.Dir)}
-	s.server, err = server.NewServer(&server.Options{
-		ServerName: "millrace", DontListen: true, JetStream: true, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
-		NoSigs: true, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start the embedded NATS server: %w", err), lock.Close())
-	}
-	s.server.SetLoggerV2(natsLogger{o.Logger, s.disk}, false, false, false)
-	go s.server.Start()
-	go s.disk.watch(s.server, o)
-	wait := 30 * time.Second
+	s := &Server{options: o, lock: lock, disk: newDisk(o.Dir)}
+	wait := startWithin
 	if t, ok := ctx.Deadline(); ok {
 		wait = time.Until(t)
 	}
-	if !s.server.ReadyForConnections(wait) {
-		s.Close()
-		return nil, fmt.Errorf("the embedded NATS server over %s was not ready within %s", o.Dir, wait.Round(time.Second))
+	if err := s.start(wait); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
-	s.conn, err = nats.Connect("", nats.InProcessServer(s.server), nats.MaxReconnects(-1), nats.Name("millrace"))
+	go s.disk.watch(s)
+	s.conn, err = nats.Connect("", nats.InProcessServer(s), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.Name("millrace"))
 	if err != nil {
 		s.Close()
 		return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)
 	}
 	return s, nil
+}
+
+const (
+	startWithin   = 30 * time.Second
+	reconnectWait = 50 * time.Millisecond
+)
+
+// start starts a NATS server over the folder.
+func (s *Server) start(within time.Duration) error {
+	o := s.options
+	started, err := server.NewServer(&server.Options{
+		ServerName: "millrace", DontListen: true, JetStream: true, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
+		NoSigs: true, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
+	})
+	if err != nil {
+		return fmt.Errorf("start the embedded NATS server: %w", err)
+	}
+	started.SetLoggerV2(natsLogger{o.Logger, s.disk}, false, false, false)
+	s.mu.Lock()
+	s.server = started
+	s.mu.Unlock()
+	go started.Start()
+	if !started.ReadyForConnections(within) {
+		s.end()
+		return fmt.Errorf("the embedded NATS server over %s was not ready within %s", o.Dir, within.Round(time.Second))
+	}
+	return nil
+}
+
+// end ends the NATS server.
+func (s *Server) end() {
+	s.mu.Lock()
+	running := s.server
+	s.mu.Unlock()
+	running.Shutdown()
+	running.WaitForShutdown()
+}
+
+// InProcessConn is a connection to the NATS server that runs now, for clients
+// that connect again by themselves.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	s.mu.Lock()
+	running := s.server
+	s.mu.Unlock()
+	return running.InProcessConn()
 }
 
 func lockDir(dir string) (*os.File, error) {
@@ -104,8 +144,7 @@ func (s *Server) Close() {
 		s.conn.Close()
 	}
 	s.disk.stop()
-	s.server.Shutdown()
-	s.server.WaitForShutdown()
+	s.end()
 	s.lock.Close()
 }
 
