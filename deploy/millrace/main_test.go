@@ -59,13 +59,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// system starts a system over the pipelines in the given folders, which ends
-// with the script. It sets MILLRACE_SERVER.
+// system starts a system over the pipelines in the given folders, or over none,
+// which ends with the script. It sets MILLRACE_SERVER.
 func system(ts *testscript.TestScript, neg bool, folders []string) {
-	if neg || len(folders) == 0 {
-		ts.Fatalf("usage: system PIPELINES...")
+	if neg {
+		ts.Fatalf("usage: system [PIPELINES...]")
 	}
-	args := []string{"up", "--dir", ts.MkAbs("system"), "--listen", "127.0.0.1:0"}
+	dir := ts.MkAbs("system" + strings.Join(folders, "-"))
+	args := []string{"up", "--dir", dir, "--listen", "127.0.0.1:0"}
 	for _, f := range folders {
 		args = append(args, "--pipelines", ts.MkAbs(f))
 	}
@@ -76,7 +77,7 @@ func system(ts *testscript.TestScript, neg bool, folders []string) {
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "MILLRACE_ONNXRUNTIME", "MILLRACE_TRAIN_POLL", "MILLRACE_INFERENCE_LOG_EVERY", "MILLRACE_INFERENCE_LOG_EVERY_CANARY"} {
 		up.Env = append(up.Env, name+"="+ts.Getenv(name))
 	}
-	log, err := os.Create(ts.MkAbs("up.log"))
+	log, err := os.Create(dir + ".log")
 	ts.Check(err)
 	up.Stderr = log
 	out, err := up.StdoutPipe()
