@@ -80,7 +80,8 @@ generate: ## Write what is generated: JSON Schemas, the AsyncAPI document
 	$(GO) generate work
 
 .PHONY: tidy
-tidy: ## Tidy every module and format its files
+tidy: ## Bring every module to the same versions, tidy it, and format its files
+	$(GO) work sync
 	@for m in $(MODULES); do (cd "$$m" && GOWORK=off $(GO) mod tidy); done
 	gofmt -l -w $(MODULES)
 
