@@ -18,6 +18,7 @@ func (t *total) add(r checker.Report) {
 	t.Models += r.Models
 	t.Promotions += r.Promotions
 	t.Served += r.Served
+	t.GivenUp += r.GivenUp
 	t.Violations = append(t.Violations, r.Violations...)
 }
 
@@ -36,6 +37,7 @@ func (t *total) print(w io.Writer, k *tally, took time.Duration) {
 		n    int
 	}{
 		{"events", t.Events}, {"uploads", t.Uploads}, {"runs", t.Runs}, {"models", t.Models}, {"promotions", t.Promotions}, {"states compared", t.Served},
+		{"killed at each attempt", t.GivenUp},
 		{"violations", len(t.Violations)}, {"seconds", int(took.Seconds())},
 	} {
 		fmt.Fprintf(w, "%-26s%6d\n", row.name, row.n)
