@@ -71,6 +71,10 @@ func TestDecisions(t *testing.T) {
 		{"deadline: seen by a batch first", canaryGoBack, []events.Data{
 			version(), passed(1), version(), passed(2), later(2 * time.Hour), traffic(1, 100, 0, 5),
 		}},
+		{"deadline: a clock that is set back gives it more time, and nothing else", canaryGoBack, []events.Data{
+			version(), passed(1), version(), passed(2), later(-48 * time.Hour), tick(), traffic(2, 500, 0, 5), later(30 * time.Minute), tick(),
+			later(time.Hour), tick(),
+		}},
 		{"deadline: rollback", canaryGoBack, []events.Data{version(), passed(1), version(), passed(2), traffic(2, 10, 0, 5), later(time.Hour), tick(), tick()}},
 		{"deadline: promote takes step after step", canaryGoOn, []events.Data{
 			version(), passed(1), version(), passed(2), later(time.Hour), tick(), minute, tick(), later(time.Hour), tick(),

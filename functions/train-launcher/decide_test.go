@@ -328,6 +328,10 @@ func TestDecide(t *testing.T) {
 			"the pause is not over", ticked("tick", noon.Add(9*time.Minute)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
 			outcome{nothing: "27,004 new rows; waits until no upload has come for 10m"},
 		},
+		{
+			"the pause is not over for a clock that was set back", ticked("tick", noon.Add(-48*time.Hour)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
+			outcome{nothing: "27,004 new rows; waits until no upload has come for 10m"},
+		},
 		{"a tick and nothing waits", ticked("tick", noon), pipeline(), outcome{nothing: "no training waits"}},
 
 		// A rejected model.
