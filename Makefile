@@ -7,7 +7,7 @@ MAKEFLAGS     += --warn-undefined-variables --no-builtin-rules
 .DELETE_ON_ERROR:
 
 GO        ?= go
-FUZZTIME  ?= 20s
+FUZZTIME  ?= 60s
 N         ?= 1000
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -59,11 +59,11 @@ murder: onnxruntime ## Kill Millrace N times (1000) while it works, and examine 
 	$(GO) run ./deploy/e2e/murder -n $(N)
 
 .PHONY: fuzz
-fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (20s)
+fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (60s)
 	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' work | while read -r package; do \
 		for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package"; \
 		done; \
 	done
 

@@ -99,3 +99,38 @@ func BenchmarkWantsUpload(b *testing.B) {
 		}
 	}
 }
+
+// FuzzFromJSON feeds anything as a pipeline that stands in an event: it is an
+// error, or its canonical JSON reads the same again.
+func FuzzFromJSON(f *testing.F) {
+	files, err := filepath.Glob("testdata/valid/*")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if p, err := Parse(file, b); err == nil {
+			f.Add(p.JSON())
+		}
+	}
+	for _, s := range []string{`{}`, `[]`, `{"spec":null}`, `{"spec":{"train":{"params":{"a":1e400}}}}`, `{"later":true}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := FromJSON(data)
+		if err != nil {
+			return
+		}
+		once := p.JSON()
+		again, err := FromJSON(once)
+		if err != nil {
+			t.Fatalf("its own JSON cannot be read: %v\n%s", err, once)
+		}
+		if twice := again.JSON(); !bytes.Equal(once, twice) {
+			t.Fatalf("%s\nis read as\n%s", once, twice)
+		}
+	})
+}

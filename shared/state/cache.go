@@ -77,25 +77,37 @@ func (c *cache) read(ctx context.Context, log *eventlog.Log, pipeline string) (V
 	if err != nil {
 		return View{}, err
 	}
-	b, err := c.dec.DecodeAll(entry.Value(), nil)
+	got, err := c.decode(entry.Value())
 	if err != nil {
-		return View{}, err
-	}
-	var got cached
-	if err := json.Unmarshal(b, &got); err != nil {
 		return View{}, err
 	}
 	made, last, err := identity(ctx, log)
 	if err != nil {
 		return View{}, err
 	}
-	if !made.Equal(got.Log) || got.Sequence > last || got.Pipeline == nil {
+	if !made.Equal(got.Log) || got.Sequence > last {
 		return View{}, errStale
+	}
+	return View{Pipeline: got.Pipeline, Sequence: got.Sequence, guards: got.Guards}, nil
+}
+
+// decode reads an entry.
+func (c *cache) decode(entry []byte) (cached, error) {
+	b, err := c.dec.DecodeAll(entry, nil)
+	if err != nil {
+		return cached{}, err
+	}
+	var got cached
+	if err := json.Unmarshal(b, &got); err != nil {
+		return cached{}, err
+	}
+	if got.Pipeline == nil {
+		return cached{}, errStale
 	}
 	if got.Guards == nil {
 		got.Guards = map[string]uint64{}
 	}
-	return View{Pipeline: got.Pipeline, Sequence: got.Sequence, guards: got.Guards}, nil
+	return got, nil
 }
 
 // save caches the view in the background; one at a time, and never mind.
