@@ -1,5 +1,9 @@
 package events
 
+// Announced begins the reason of a record that stands beside what the handling
+// announced, because that stands elsewhere or carries a guard.
+const Announced = "announced "
+
 // EventHandled is the record of a handling that announced nothing, with the
 // reason. The runtime writes it; it is delivered to nobody.
 type EventHandled struct {

@@ -231,6 +231,9 @@ func handlingSummary(d Data) string {
 	case ScheduleTicked:
 		return fmt.Sprintf("schedule %s is due (%s)", d.Schedule, d.Action)
 	case EventHandled:
+		if strings.HasPrefix(d.Reason, Announced) {
+			return d.Function + " " + d.Reason
+		}
 		return d.Function + " did nothing: " + d.Reason
 	case EventDeferred:
 		return fmt.Sprintf("%s waits until %s: %s", d.Function, d.Until, d.Reason)

@@ -63,6 +63,7 @@ func TestSummary(t *testing.T) {
 		{events.DriftDetected{DriftCheck: events.DriftCheck{Version: 1, Rows: 5000, Reason: "psi of temp 0.9 > 0.2"}, Action: "retrain"}, "drift in 5,000 rows against v1: psi of temp 0.9 > 0.2 (retrain)"},
 		{events.ScheduleTicked{Schedule: "nightly", Action: "retrain"}, "schedule nightly is due (retrain)"},
 		{events.EventHandled{Function: "promote", Reason: "no rollout"}, "promote did nothing: no rollout"},
+		{events.EventHandled{Function: "promote", Reason: "announced rollout.started"}, "promote announced rollout.started"},
 		{events.EventDeferred{Function: "ingest", Until: "2026-01-01T00:00:00Z", Reason: "later"}, "ingest waits until 2026-01-01T00:00:00Z: later"},
 		{events.DeadLetterRecorded{Function: "ingest", Event: events.Envelope{Header: events.Header{ID: "e", Source: "s", Type: "dev.millrace.object.uploaded.v1"}}, Attempts: 8, Reason: "S3 is gone"}, "ingest gave object.uploaded up after 8 attempts: S3 is gone"},
 		{events.DeadLetterClosed{Action: "retried", By: "anna"}, "dead letter retried by anna"},

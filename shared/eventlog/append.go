@@ -171,7 +171,7 @@ func (c Commit) announced() events.EventHandled {
 		types = append(types, noun+"."+past)
 	}
 	return events.EventHandled{
-		Event: c.Handled.ID, Type: c.Handled.Type, Function: c.Function, Reason: "announced " + strings.Join(types, ", "),
+		Event: c.Handled.ID, Type: c.Handled.Type, Function: c.Function, Reason: events.Announced + strings.Join(types, ", "),
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 const (
 	// ackWait is when JetStream delivers again what was neither acknowledged
 	// nor said to be in progress.
-	ackWait = 30 * time.Second
+	ackWait = 10 * time.Second
 	// maxAckPending bounds the deliveries that wait, for a worker or for their
 	// next attempt.
 	maxAckPending = 2000
