@@ -119,7 +119,8 @@ func (f *F) sweep(ctx context.Context, p *state.Pipeline, w watched, found *chan
 		}
 	}
 	for _, o := range gone(p, w, there) {
-		found.add(events.ObjectRemoved{Object: events.Object{Bucket: o.Bucket, Key: o.Key}, By: "sweep"})
+		// By its sequencer the removal is older than an upload that has come meanwhile.
+		found.add(events.ObjectRemoved{Object: events.Object{Bucket: o.Bucket, Key: o.Key, Sequencer: o.Sequencer}, By: "sweep"})
 	}
 	return nil
 }

@@ -108,7 +108,9 @@ func vanished(p *state.Pipeline, o *state.Object) ([]events.Data, error) {
 	if p.Dataset.Partition(o.Name()) == nil {
 		return function.Nothing("%s is no longer in its bucket", o.Name())
 	}
-	return []events.Data{events.ObjectRemoved{Object: events.Object{Bucket: o.Bucket, Key: o.Key}, By: Name}}, nil
+	// By its sequencer the removal is older than an upload that has come meanwhile.
+	gone := events.Object{Bucket: o.Bucket, Key: o.Key, Sequencer: o.Sequencer}
+	return []events.Data{events.ObjectRemoved{Object: gone, By: Name}}, nil
 }
 
 // reject announces a rejection when err is about the data, and fails with it

@@ -117,6 +117,9 @@ func (p *Pipeline) object(h events.Header, o events.Object, status ObjectStatus)
 		if old.Status != ObjectUploaded {
 			next.Before = old.Status
 		}
+		if next.Sequencer == "" { // a sweep's: the late notifications stay late
+			next.Sequencer = old.Sequencer
+		}
 	} else {
 		p.Uploads++
 		next.Order = p.Uploads
@@ -280,7 +283,7 @@ func last[T any](s []T, n int, x T) []T {
 
 // Digest names the fold's shape: a cached state of another shape is not read.
 // Raise it with every change of the types or of what Apply does.
-const Digest = "2026-11-4"
+const Digest = "2026-11-5"
 
 // Encode writes the state as canonical JSON: equal states give equal bytes.
 func (p *Pipeline) Encode() ([]byte, error) { return json.Marshal(p) }

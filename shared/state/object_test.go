@@ -130,3 +130,18 @@ func TestRejectionOfTheNewestUploadLeavesTheOneBefore(t *testing.T) {
 		t.Errorf("after the earlier partition was validated: %+v", o)
 	}
 }
+
+// What a store told late stays late when a sweep, which knows no sequencer, has
+// been there in between.
+func TestLateNotificationAfterASweep(t *testing.T) {
+	f := &told{t, New("p")}
+	at := func(sequencer string) events.Object { return events.Object{Key: "k", Sequencer: sequencer} }
+	f.say("u5", events.ObjectUploaded{Object: at("5"), Content: ref("0")})
+	f.say("sweep", events.ObjectUploaded{Object: at(""), Content: ref("1")})
+	if o := f.say("r4", events.ObjectRemoved{Object: at("4")}); o.Event != "sweep" || o.Status != ObjectUploaded {
+		t.Errorf("after a removal from before: %+v", o)
+	}
+	if o := f.say("r6", events.ObjectRemoved{Object: at("6")}); o.Event != "r6" || o.Status != ObjectRemoved {
+		t.Errorf("after a removal from after: %+v", o)
+	}
+}
