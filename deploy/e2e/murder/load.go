@@ -232,7 +232,7 @@ func (w *world) tell(ctx context.Context, rng *rand.Rand, pipeline string) error
 	case 3:
 		due := time.Now().UTC().Truncate(time.Second).Format(time.RFC3339)
 		kind, data = "dev.millrace.schedule.ticked.v1", fmt.Sprintf(`{"schedule": "told", "action": %q, "due": %q}`,
-			[]string{"retrain", "drift-check", "tick"}[rng.IntN(3)], due)
+			[]string{"retrain", "drift-check", "tick", "sweep"}[rng.IntN(4)], due)
 	}
 	body := fmt.Appendf(nil, `{"specversion": "1.0", "id": %q, "source": "/murder", "type": %q, "pipeline": %q, "data": %s}`, id, kind, pipeline, data)
 	w.mu.Lock()
@@ -270,22 +270,6 @@ func (w *world) deliver(ctx context.Context, m *letter) error {
 		return fmt.Errorf("a notification was answered with %d: %s", status, answer)
 	}
 	w.landing.delivered(m)
-	return nil
-}
-
-// sweep asks to compare the bucket with what is known of it.
-func (w *world) sweep(ctx context.Context) error {
-	for _, pipeline := range pipelineNames {
-		body := fmt.Appendf(nil, `{"specversion": "1.0", "id": "sweep", "source": "/murder", "type": "dev.millrace.schedule.ticked.v1", "pipeline": %q,
-			"data": {"schedule": "told", "action": "sweep", "due": %q}}`, pipeline, time.Now().UTC().Format(time.RFC3339))
-		status, answer, err := w.do(ctx, http.MethodPost, "/events", body, http.Header{"Content-Type": {"application/cloudevents+json"}})
-		if err == nil && status != http.StatusAccepted {
-			err = fmt.Errorf("a tick was answered with %d: %s", status, answer)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

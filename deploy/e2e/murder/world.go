@@ -207,9 +207,6 @@ func (w *world) settle(ctx context.Context, address string) (open []string, err 
 			}
 		}
 	}
-	if err := w.sweep(ctx); err != nil {
-		return nil, err
-	}
 	ledger, err := checker.NewLedger()
 	if err != nil {
 		return nil, err

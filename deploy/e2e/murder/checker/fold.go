@@ -149,7 +149,10 @@ func (p *pipeline) seen(e Event, bad fail) {
 	} else if older(o.Sequencer, k.sequencer) {
 		return
 	}
-	k.event, k.sequencer, k.removed, k.etag = e.ID, o.Sequencer, e.Past == "removed", o.ETag
+	if o.Sequencer != "" {
+		k.sequencer = o.Sequencer
+	}
+	k.event, k.removed, k.etag = e.ID, e.Past == "removed", o.ETag
 }
 
 // older compares sequencers of one key, which are hex numbers.
