@@ -71,6 +71,10 @@ fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (60s)
 bench: build ## Run the benchmarks
 	@for b in $(patsubst %/main.go,%,$(wildcard deploy/bench/*/main.go)); do echo "== $$b"; $(GO) run "./$$b"; done
 
+.PHONY: images
+images: ## Build and push the images of an installation to KO_DOCKER_REPO
+	@PATH="$$($(GO) env GOPATH)/bin:$$PATH" deploy/knative/images.sh
+
 .PHONY: lint
 lint: ## Run golangci-lint
 	$(GO) run $(GOLANGCI) run $(patsubst %,./%/...,$(MODULES))
