@@ -149,8 +149,7 @@ func badLine(n int, err error) error {
 	if p := problemOf(err); p.status != http.StatusInternalServerError {
 		return err
 	}
-	var path *os.PathError
-	if errors.As(err, &path) {
+	if _, ok := errors.AsType[*os.PathError](err); ok {
 		return err
 	}
 	return refuse(http.StatusBadRequest, "line %d of the export is not as it was written: %v", n, err).try("no event of it was imported")
@@ -238,7 +237,7 @@ func (in *importing) history() iter.Seq2[eventlog.Recorded, error] {
 			yield(eventlog.Recorded{}, err)
 			return
 		}
-		defer file.Close() //nolint:errcheck // only read
+		defer file.Close()
 		lines := newLines(file)
 		for lines.Scan() {
 			r, err := recordedOf(lines.Bytes())

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -27,7 +28,7 @@ func (c *Client) Export(ctx context.Context, pipeline string, artifacts bool, w 
 	last := gateway.ExportLine("")
 	for {
 		line, err := lines.ReadBytes('\n')
-		if err == io.EOF { //nolint:errorlint // a reader gives it as it is
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

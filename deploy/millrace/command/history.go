@@ -110,20 +110,20 @@ when it is run again, and a second one changes nothing.`,
 			if err != nil {
 				return err
 			}
-			in := io.Reader(a.In)
+			in := a.In
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
 					return fail(Failed, "%v", err)
 				}
-				defer f.Close() //nolint:errcheck // only read
+				defer f.Close()
 				in = f
 			}
 			plain, err := decompressed(in)
 			if err != nil {
 				return err
 			}
-			defer plain.Close() //nolint:errcheck // only read
+			defer plain.Close()
 			done, err := cl.Import(c.Context(), plain)
 			if err != nil {
 				return err

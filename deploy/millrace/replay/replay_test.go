@@ -136,7 +136,7 @@ func (p *past) trained(model string) {
 }
 
 // answered logs requests that a version answered, some with an error.
-func (p *past) answered(batch string, version int, requests, failed int64) events.Envelope {
+func (p *past) answered(batch string, version int, requests, failed int64) {
 	p.t.Helper()
 	digest := "sha256:" + strings.Repeat("0", 64-len(batch)) + batch
 	e := p.Announce(p.t, "tumours", "inference", events.PredictionsLogged{
@@ -144,7 +144,6 @@ func (p *past) answered(batch string, version int, requests, failed int64) event
 		Versions: []events.VersionTraffic{{Version: version, Requests: requests, Rows: requests, Errors: failed}},
 	})[0]
 	p.Handle(p.t, p.promote, promote.Name, e)
-	return e
 }
 
 // replay replays and sees that nothing has changed.
