@@ -47,6 +47,11 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	url, _ := functiontest.Servers(t, 1)
+	return newWorldOver(t, url)
+}
+
+func newWorldOver(t *testing.T, url string) *world {
+	t.Helper()
 	w := &world{Bench: functiontest.NewOver(t, functiontest.Dial(t, url), 1), url: url}
 	w.ConfigureYAML(t, `apiVersion: millrace.dev/v1alpha1
 kind: Pipeline
