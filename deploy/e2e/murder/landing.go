@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -125,9 +126,5 @@ func (l *landing) delivered(t *letter) {
 func (l *landing) contents() map[string]checker.Content {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := map[string]checker.Content{}
-	for k, v := range l.objects {
-		out[k] = v
-	}
-	return out
+	return maps.Clone(l.objects)
 }

@@ -34,7 +34,7 @@ func (w *world) start(armed string) (*process, error) {
 	if p.output, err = os.Create(p.out); err != nil {
 		return nil, err
 	}
-	p.cmd = exec.Command(w.program.millrace, "up", "--dir", w.home(), "--pipelines", w.pipelines(), "--listen", "127.0.0.1:0", "--log", "info") //nolint:noctx // it is the world that ends it
+	p.cmd = exec.Command(w.program.millrace, "up", "--dir", w.home(), "--pipelines", w.pipelines(), "--listen", "127.0.0.1:0", "--log", "info")
 	p.cmd.Env = append(os.Environ(), w.env...)
 	if armed != "" {
 		p.cmd.Env = append(p.cmd.Env, "MILLRACE_FAILPOINT="+armed, "MILLRACE_FAILPOINT_MARK="+p.mark)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"millrace.dev/triggers"
@@ -75,6 +76,10 @@ func Check(log []Event, x Expected) (Report, error) {
 	c.places(log)
 	for _, e := range log {
 		c.once(e)
+		if e.Index == 1 {
+			// A point within a commit means the end of the one before.
+			c.servedUpTo(e.Sequence + uint64(e.Size) - 2)
+		}
 		p := c.pipelines[e.Pipeline]
 		if p == nil {
 			p = newPipeline()
@@ -82,10 +87,8 @@ func Check(log []Event, x Expected) (Report, error) {
 		}
 		p.fold(e, c.at(e))
 		c.count(e)
-		if e.Index == e.Size {
-			c.servedUpTo(e.Sequence)
-		}
 	}
+	c.servedUpTo(math.MaxUint64)
 	c.handled(log)
 	c.promised()
 	if x.Quiet {
