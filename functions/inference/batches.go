@@ -207,7 +207,7 @@ func (b *batches) storeBatch(ctx context.Context, c *cut, t *rows, traffic bool)
 	p := &pending{
 		Pipeline: c.pipeline,
 		Name:     fmt.Sprintf("%019d-%08x", time.Now().UnixNano(), rand.Uint32()),
-		Event:    events.PredictionsLogged{From: stamp(c.from), To: stamp(c.to)},
+		Event:    events.PredictionsLogged{From: stamp(c.from), To: stamp(c.to), Mirrored: c.mirrored},
 	}
 	if traffic {
 		p.Event.Versions, p.Event.Dropped = c.traffic, c.dropped
@@ -345,7 +345,7 @@ func (b *batches) announce(ctx context.Context, p *pending) (err error) {
 	if p.File == "" {
 		// Without rows the batch is its own note, which no other one equals.
 		raw, err := json.Marshal(pending{Pipeline: p.Pipeline, Name: p.Name, Event: events.PredictionsLogged{
-			From: p.Event.From, To: p.Event.To, Versions: p.Event.Versions, Dropped: p.Event.Dropped,
+			From: p.Event.From, To: p.Event.To, Versions: p.Event.Versions, Dropped: p.Event.Dropped, Mirrored: p.Event.Mirrored,
 		}})
 		if err != nil {
 			return err

@@ -2,6 +2,8 @@ package inference
 
 import (
 	"bytes"
+	"compress/gzip"
+	"compress/zlib"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -343,5 +345,37 @@ func TestBareBody(t *testing.T) {
 	}
 	if a := w.askBinary("/v2/models/diabetes/infer", []byte{1, 2, 3}, "0"); a.Code != 400 || !strings.Contains(a.Error, "which are no whole rows of") {
 		t.Errorf("%d %q", a.Code, a.Raw)
+	}
+}
+
+func TestCompressedBodies(t *testing.T) {
+	w, g := servedFlights(t)
+	body, header := binaryBody(t, g.binaryInputs(t, 3, nil), nil)
+	var zipped, deflated bytes.Buffer
+	gz, zl := gzip.NewWriter(&zipped), zlib.NewWriter(&deflated)
+	for _, to := range []io.WriteCloser{gz, zl} {
+		_, err := to.Write(body)
+		must(t, err)
+		must(t, to.Close())
+	}
+	const path = "/v2/models/flights/infer"
+	for coding, sent := range map[string][]byte{"gzip": zipped.Bytes(), "deflate": deflated.Bytes(), "identity": body} {
+		if a := w.ask("POST", path, sent, "Content-Encoding", coding, headerJSON, header); a.Code != 200 {
+			t.Errorf("%s: %d %s", coding, a.Code, a.Raw)
+		}
+	}
+	if a := w.ask("POST", path, body, "Content-Encoding", "br"); a.Code != 415 || !strings.Contains(a.Error, "send gzip, deflate or none") {
+		t.Errorf("%d %s", a.Code, a.Raw)
+	}
+	if a := w.ask("POST", path, body, "Content-Encoding", "gzip"); a.Code != 400 || !strings.Contains(a.Error, "not what its content encoding says") {
+		t.Errorf("%d %s", a.Code, a.Raw)
+	}
+	var bomb bytes.Buffer
+	gz = gzip.NewWriter(&bomb)
+	_, err := gz.Write(make([]byte, 20<<20))
+	must(t, err)
+	must(t, gz.Close())
+	if a := w.ask("POST", path, bomb.Bytes(), "Content-Encoding", "gzip"); a.Code != 413 {
+		t.Errorf("%d %s", a.Code, a.Raw)
 	}
 }

@@ -25,6 +25,8 @@ type follower struct {
 	name string
 	wake chan struct{}
 	log  *predictionLog
+	// mirrorLog is of mirrored requests.
+	mirrorLog *predictionLog
 	// settled is closed when the pipeline's first route is served, or there is none.
 	settled chan struct{}
 	// serving are the versions the routing holds for this pipeline.
@@ -108,7 +110,7 @@ func (f *F) changed(ctx context.Context, name string) {
 	defer f.followed.mu.Unlock()
 	p := f.followed.pipelines[name]
 	if p == nil {
-		p = &follower{f: f, name: name, wake: make(chan struct{}, 1), settled: make(chan struct{}), log: f.newLog(name)}
+		p = &follower{f: f, name: name, wake: make(chan struct{}, 1), settled: make(chan struct{}), log: f.newLog(name, false), mirrorLog: f.newLog(name, true)}
 		f.followed.pipelines[name] = p
 		f.tasks.Add(1)
 		go p.run(ctx)
@@ -122,7 +124,7 @@ func (f *F) changed(ctx context.Context, name string) {
 func (p *follower) run(ctx context.Context) {
 	defer p.f.tasks.Done()
 	pause := firstRetry
-	settled := sync.OnceFunc(func() { close(p.settled) })
+	settled := sync.OnceFunc(func() { close(p.settled); p.f.started() })
 	var again <-chan time.Time
 	for {
 		select {
@@ -161,6 +163,7 @@ func (p *follower) update(ctx context.Context) error {
 	p.log.setCanary(st.Rollout != nil)
 	next := &served{
 		name: p.name, state: st, log: p.log, meters: p.f.meters.model(p.name), sample: st.Config.Spec.Serve.Log.Sample,
+		mirrorLog: p.mirrorLog, mirrorPercent: st.Config.Spec.Serve.Mirror.Percent,
 	}
 	loaded, failed := p.loadRoute(ctx, st)
 	switch {
@@ -168,7 +171,7 @@ func (p *follower) update(ctx context.Context) error {
 		releaseAll(values(loaded))
 		// What may be asked for by version can have changed all the same.
 		if old := p.f.routing.Load().models[p.name]; old != nil {
-			next.shares = old.shares
+			next.shares, next.mirror = old.shares, old.mirror
 			p.f.publish(next)
 		}
 		return failed
@@ -180,6 +183,7 @@ func (p *follower) update(ctx context.Context) error {
 			next.reason = fmt.Sprintf("%s cannot be served: %v", p.name, failed)
 		}
 	}
+	p.loadMirror(ctx, next, loaded)
 	p.f.publish(next)
 	routed := map[int]bool{}
 	for number := range loaded {
@@ -217,6 +221,22 @@ func (p *follower) loadRoute(ctx context.Context, st *state.Pipeline) (map[int]*
 		loaded[w.Version] = v
 	}
 	return loaded, failed
+}
+
+// loadMirror loads the version that mirrored requests are for into loaded.
+// Without it the route is served all the same.
+func (p *follower) loadMirror(ctx context.Context, next *served, loaded map[int]*version) {
+	number := candidate(next.state)
+	if next.mirrorPercent == 0 || number == 0 || len(next.shares) == 0 {
+		return
+	}
+	v, err := p.f.version(ctx, next.state, number)
+	if err != nil {
+		p.f.meters.loadFailed(p.name)
+		p.f.deps.Logger.WarnContext(ctx, "requests are not mirrored: the candidate cannot be loaded", "pipeline", p.name, "version", number, "error", err)
+		return
+	}
+	next.mirror, loaded[number] = v, v
 }
 
 // version gives a loaded version, held for the caller. It is loaded if it is

@@ -94,6 +94,8 @@ type F struct {
 	gate     *gate
 	requests sync.Pool
 	rpc      *rpc
+	mirrors  *mirrors
+	spools   *spools
 
 	routing   atomic.Pointer[routing]
 	routingMu sync.Mutex // held by whoever makes the next routing
@@ -105,7 +107,9 @@ type F struct {
 	life   context.Context //nolint:containedctx // of what Start leaves running
 	end    context.CancelFunc
 	tasks  sync.WaitGroup
+	made   time.Time
 	began  time.Time
+	once   sync.Once // of the first time that it is ready
 	noises noises
 }
 
@@ -123,15 +127,18 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 		return nil, fmt.Errorf("register the metrics: %w", err)
 	}
 	f := &F{
-		deps: deps, cfg: cfg, meters: m, gate: g,
+		deps: deps, cfg: cfg, meters: m, gate: g, made: time.Now(),
 		requests: sync.Pool{New: func() any { return new(request) }},
 		shelf:    newShelf(cfg.SpareVersions),
 		followed: followed{pipelines: map[string]*follower{}},
 		listed:   make(chan struct{}),
 	}
-	f.rpc = newRPC(f)
+	f.rpc, f.mirrors = newRPC(f), newMirrors(f)
 	f.routing.Store(&routing{})
-	f.batches, err = openBatches(filepath.Join(deps.Dir, "pending"), f)
+	if f.batches, err = openBatches(filepath.Join(deps.Dir, "pending"), f); err != nil {
+		return nil, err
+	}
+	f.spools, err = openSpools(filepath.Join(deps.Dir, "labels"), f)
 	return f, err
 }
 
@@ -147,10 +154,12 @@ func (f *F) Start(ctx context.Context) error {
 	}
 	f.began = time.Now()
 	f.life, f.end = context.WithCancel(ctx)
-	f.tasks.Add(3)
+	f.tasks.Add(5)
 	go f.follow(f.life)
 	go f.batches.encode(f.life)
 	go f.batches.ship(f.life)
+	go f.mirrors.run(f.life)
+	go f.spools.run(f.life)
 	return nil
 }
 
@@ -182,6 +191,13 @@ func (f *F) Ready(context.Context) error {
 	return nil
 }
 
+// started notes how long the start took, once every pipeline is settled.
+func (f *F) started() {
+	if f.Ready(f.life) == nil {
+		f.once.Do(func() { f.meters.coldStart.Set(time.Since(f.made).Seconds()) })
+	}
+}
+
 // Stop writes and announces what is left of the prediction log, within ctx.
 // What remains is announced at the next start in the same folder.
 func (f *F) Stop(ctx context.Context) error {
@@ -191,6 +207,7 @@ func (f *F) Stop(ctx context.Context) error {
 	err := f.batches.drain(ctx)
 	f.end()
 	f.tasks.Wait()
+	f.spools.drain(ctx)
 	f.routing.Store(&routing{})
 	for _, p := range f.followed.pipelines {
 		releaseAll(p.serving)

@@ -120,20 +120,28 @@ func (r *rows) add(q *request, a outcome) {
 		r.addFeature(&columns[colFeatures+k], &q.columns[i])
 	}
 	for row := range n {
-		values := q.scores.Row(row)
-		switch v.contract.Task {
-		case onnx.Regression:
-			after[colPrediction].Floats = append(after[colPrediction].Floats, values[0])
-			after[colScore].Floats = append(after[colScore].Floats, values[0])
-		case onnx.BinaryClassification:
+		score := v.scoreOf(q, row)
+		after[colScore].Floats = append(after[colScore].Floats, score)
+		if v.contract.Task == onnx.Regression {
+			after[colPrediction].Floats = append(after[colPrediction].Floats, score)
+		} else {
 			after[colPrediction].Strings = append(after[colPrediction].Strings, v.contract.Classes[q.labels[row]])
-			after[colScore].Floats = append(after[colScore].Floats, values[len(values)-1])
-		default:
-			after[colPrediction].Strings = append(after[colPrediction].Strings, v.contract.Classes[q.labels[row]])
-			after[colScore].Floats = append(after[colScore].Floats, values[q.labels[row]])
 		}
 	}
 	r.batch.Rows += n
+}
+
+// scoreOf is a row's score: the value of a regression, the probability of the
+// last class of two, of the predicted class of more.
+func (v *version) scoreOf(q *request, row int) float64 {
+	values := q.scores.Row(row)
+	switch v.contract.Task {
+	case onnx.Regression:
+		return values[0]
+	case onnx.BinaryClassification:
+		return values[len(values)-1]
+	}
+	return values[q.labels[row]]
 }
 
 func (r *rows) addFeature(to *table.Vector, c *column) {

@@ -19,6 +19,8 @@ type meters struct {
 	failures     *prometheus.CounterVec
 	staleRoute   *prometheus.GaugeVec
 	loadSeconds  prometheus.Histogram
+	coldStart    prometheus.Gauge
+	mirrored     *prometheus.CounterVec
 }
 
 // modelMeters are the numbers of one pipeline, found once.
@@ -67,12 +69,18 @@ func newMeters(reg prometheus.Registerer, g *gate) (*meters, error) {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}),
 	}
+	m.coldStart = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "millrace_inference_cold_start_seconds", Help: "From the start of the function until every routed version was loaded for the first time; 0 until then.",
+	})
+	m.mirrored = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_inference_mirrored_total", Help: "Mirrored requests by what became of them: answered, failed, dropped.",
+	}, []string{"model", "outcome"})
 	queued := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_inference_queued", Help: "Requests that wait for a slot.",
 	}, func() float64 { return float64(g.queued.Load()) })
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.requests, m.seconds, m.inFlight, m.rows, m.dropped, m.batches, m.pendingBytes, m.failures, m.staleRoute, m.loadSeconds, queued,
+		m.requests, m.seconds, m.inFlight, m.rows, m.dropped, m.batches, m.pendingBytes, m.failures, m.staleRoute, m.loadSeconds, m.coldStart, m.mirrored, queued, m.asKServe(),
 	} {
 		errs = append(errs, reg.Register(c))
 	}

@@ -23,6 +23,7 @@ type outcome struct {
 // batch. Traffic is always counted; rows are kept as sampling and memory allow.
 type predictionLog struct {
 	pipeline string
+	mirrored bool // of answers that went to nobody
 	batches  *batches
 	canary   atomic.Bool // a rollout waits for evidence
 
@@ -34,6 +35,7 @@ type predictionLog struct {
 // traffic of all.
 type cut struct {
 	pipeline string
+	mirrored bool
 	tables   []*rows
 	traffic  []events.VersionTraffic
 	requests int64
@@ -43,8 +45,8 @@ type cut struct {
 	from, to time.Time
 }
 
-func (f *F) newLog(pipeline string) *predictionLog {
-	l := &predictionLog{pipeline: pipeline, batches: f.batches, cut: &cut{pipeline: pipeline}}
+func (f *F) newLog(pipeline string, mirrored bool) *predictionLog {
+	l := &predictionLog{pipeline: pipeline, mirrored: mirrored, batches: f.batches, cut: &cut{pipeline: pipeline, mirrored: mirrored}}
 	f.batches.join(l)
 	return l
 }
@@ -106,6 +108,9 @@ func (c *cut) count(q *request, a outcome) {
 		return
 	}
 	t.Rows += int64(q.rows)
+	for row := range q.rows {
+		t.Scores.Add(events.SketchBin(a.version.scoreOf(q, row)), 1)
+	}
 	at, _ := slices.BinarySearch(events.LatencyBoundsMs, float64(a.took.Nanoseconds())/1e6)
 	t.Latency[at]++
 }
@@ -125,7 +130,7 @@ func (c *cut) table(l *layout) *rows {
 // handOver gives what was gathered to be written. The caller holds mu.
 func (l *predictionLog) handOver() {
 	c := l.cut
-	l.cut = &cut{pipeline: l.pipeline}
+	l.cut = &cut{pipeline: l.pipeline, mirrored: l.mirrored}
 	l.batches.write(c)
 }
 

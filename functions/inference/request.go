@@ -1,6 +1,8 @@
 package inference
 
 import (
+	"compress/gzip"
+	"compress/zlib"
 	"encoding/hex"
 	"io"
 	"math/rand/v2"
@@ -40,6 +42,9 @@ type request struct {
 	// binary says that outputs come as binary tensors unless they say otherwise.
 	binary bool
 
+	// mirrored is a copy of the request that is to be asked again.
+	mirrored *mirrored
+
 	rows    int
 	columns []column
 	batch   onnx.Batch
@@ -64,6 +69,7 @@ func (f *F) take() *request {
 	q.body, q.out, q.id, q.parameters, q.outputs = q.body[:0], q.out[:0], nil, q.parameters[:0], q.outputs[:0]
 	q.given, q.rows, q.header, q.outJSON = false, 0, 0, 0
 	q.raw, q.bare, q.binary, q.rpc, q.reply = nil, false, false, nil, nil
+	q.mirrored = nil
 	return q
 }
 
@@ -86,8 +92,12 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 	}
 	deadline := http.NewResponseController(w)
 	_ = deadline.SetReadDeadline(time.Now().Add(within)) // without one where there can be none
+	body, err := inflated(r)
+	if err != nil {
+		return err
+	}
 	want := 4096
-	if r.ContentLength >= 0 {
+	if r.ContentLength >= 0 && body == r.Body {
 		want = int(r.ContentLength) + 1 // so that the end is seen
 	}
 	if cap(q.body) < want {
@@ -97,7 +107,7 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 		if len(q.body) == cap(q.body) {
 			q.body = append(q.body, 0)[:len(q.body)]
 		}
-		n, err := r.Body.Read(q.body[len(q.body):cap(q.body)])
+		n, err := body.Read(q.body[len(q.body):cap(q.body)])
 		q.body = q.body[:len(q.body)+n]
 		if int64(len(q.body)) > limit {
 			return tooLarge(limit)
@@ -113,6 +123,26 @@ func (q *request) read(w http.ResponseWriter, r *http.Request, limit int64, with
 			return mistakef(http.StatusRequestTimeout, "the body did not arrive whole: %v", err)
 		}
 	}
+}
+
+// inflated is the body as it was before the client compressed it.
+func inflated(r *http.Request) (io.Reader, error) {
+	var body io.Reader
+	var err error
+	switch coding := first(r.Header["Content-Encoding"]); coding {
+	case "", "identity":
+		return r.Body, nil
+	case "gzip":
+		body, err = gzip.NewReader(r.Body)
+	case "deflate": // which means zlib's form of it
+		body, err = zlib.NewReader(r.Body)
+	default:
+		return nil, mistakef(http.StatusUnsupportedMediaType, "the content encoding %q is not taken; send gzip, deflate or none", coding)
+	}
+	if err != nil {
+		return nil, invalid("the body is not what its content encoding says: %v", err)
+	}
+	return body, nil
 }
 
 func tooLarge(limit int64) error {

@@ -27,6 +27,12 @@ type served struct {
 	shares []share
 	// reason says why there are no shares.
 	reason string
+	// mirror is asked what others have answered, for mirrorPercent of the
+	// requests; nil when none is.
+	mirror        *version
+	mirrorPercent float64
+	mirrorLog     *predictionLog
+
 	log    *predictionLog
 	meters modelMeters
 	sample float64
@@ -45,6 +51,7 @@ const (
 	routeChampion = "champion"
 	routeCanary   = "canary"
 	routePinned   = "pinned"
+	routeMirror   = "mirror"
 )
 
 // whole is all traffic in tenths of a per cent.

@@ -40,12 +40,14 @@ func (f *F) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v2/models/{model}/versions/{version}/ready", f.modelReady)
 	mux.HandleFunc("POST /v2/models/{model}/infer", f.infer)
 	mux.HandleFunc("POST /v2/models/{model}/versions/{version}/infer", f.infer)
+	mux.HandleFunc("POST /v2/models/{model}/feedback", f.feedback)
 	mux.HandleFunc("POST /v2/repository/index", f.repositoryIndex)
 	mux.HandleFunc("POST /v2/repository/models/{model}/load", f.repositoryLoad)
 	mux.HandleFunc("POST /v2/repository/models/{model}/unload", f.repositoryUnload)
 	mux.HandleFunc("GET /v1/models", f.list)
 	mux.HandleFunc("GET /v1/models/{model}", f.modelReady)
 	mux.HandleFunc("POST /v1/models/{call}", f.predict)
+	mux.HandleFunc("GET /openapi.json", describeAPI)
 	mux.HandleFunc("/v2/", noSuchPath)
 	mux.HandleFunc("/v1/models/", noSuchPath)
 	f.rpc.routes(mux)
@@ -160,12 +162,18 @@ func (f *F) answered(s *served, q *request, a outcome, at time.Time) {
 	a.version.meters.answered(a.code)
 	a.took = at.Sub(a.at)
 	s.log.add(q, a, s.sampled())
+	if q.mirrored != nil {
+		f.mirrors.offer(q.mirrored, q.id)
+	}
 }
 
 // failed writes down that a version gave no answer.
 func (f *F) failed(ctx context.Context, s *served, sh share, q *request, a outcome, err error) {
 	a.code, a.failed = f.failure(ctx, s, sh, err)
 	a.version.meters.answered(a.code)
+	if q.mirrored != nil {
+		f.mirrors.drop(q.mirrored)
+	}
 	if a.failed {
 		s.log.add(q, a, false)
 	}
@@ -177,6 +185,7 @@ func (f *F) work(ctx context.Context, s *served, c call, q *request) (*served, s
 	defer f.gate.leave()
 	s, sh, err := f.choose(ctx, s, c, q)
 	if err == nil {
+		q.mirrored = f.mirrors.copyOf(s, c, q)
 		err = f.run(ctx, s, sh.version, sh.route, c, q)
 	}
 	return s, sh, err

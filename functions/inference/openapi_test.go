@@ -1,0 +1,120 @@
+package inference
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// TestOpenAPI holds every path of the document against what is served, and
+// answers against their schemas. That it is an OpenAPI document is proved by
+// `make e2e-clients`.
+func TestOpenAPI(t *testing.T) {
+	w, g := servedFlights(t)
+	a := w.ask("GET", "/openapi.json", nil)
+	if a.Raw != string(openapi) || a.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %.100s", a.Code, a.Raw)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(openapi))
+	must(t, err)
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	must(t, compiler.AddResource("openapi.json", doc))
+	member := func(v any, names ...string) any {
+		for _, name := range names {
+			m, _ := v.(map[string]any)
+			if v = m[name]; v == nil {
+				return nil
+			}
+			if m, ok := v.(map[string]any); ok && m["$ref"] != nil && slices.Contains(names, "responses") {
+				v = doc
+				for _, part := range strings.Split(strings.TrimPrefix(m["$ref"].(string), "#/"), "/") {
+					v = v.(map[string]any)[part]
+				}
+			}
+		}
+		return v
+	}
+
+	t.Run("Paths", func(t *testing.T) {
+		fill := strings.NewReplacer("{model}", "flights", "{version}", "1")
+		paths := member(doc, "paths").(map[string]any)
+		if len(paths) < 15 {
+			t.Errorf("the document has %d paths", len(paths))
+		}
+		for path, item := range paths {
+			for method := range item.(map[string]any) {
+				a, _ := w.try(strings.ToUpper(method), fill.Replace(path), nil) // an answer need not be an object
+				if strings.Contains(a.Error, "there is nothing at") || a.Code == 405 {
+					t.Errorf("%s %s is not served", method, path)
+				}
+			}
+		}
+	})
+
+	instance := []byte(`{"instances":[{"carrier":"UA","origin":"EWR","hour":5,"distance":100,"temp":null,"weekend":false}]}`)
+	for name, c := range map[string]struct {
+		method, path, described string
+		body                    []byte
+	}{
+		"Server":         {"GET", "/v2", "/v2", nil},
+		"Live":           {"GET", "/v2/health/live", "/v2/health/live", nil},
+		"Ready":          {"GET", "/v2/health/ready", "/v2/health/ready", nil},
+		"Models":         {"GET", "/v2/models", "/v2/models", nil},
+		"Model":          {"GET", "/v2/models/flights", "/v2/models/{model}", nil},
+		"Version":        {"GET", "/v2/models/flights/versions/1", "/v2/models/{model}/versions/{version}", nil},
+		"ModelReady":     {"GET", "/v2/models/flights/ready", "/v2/models/{model}/ready", nil},
+		"Unknown":        {"GET", "/v2/models/trains", "/v2/models/{model}", nil},
+		"Infer":          {"POST", "/v2/models/flights/infer", "/v2/models/{model}/infer", g.inferBody(t, 0, 2, map[string]any{"id": "x", "parameters": map[string]any{"a": 1}})},
+		"InferMistake":   {"POST", "/v2/models/flights/infer", "/v2/models/{model}/infer", []byte(`{"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","data":["y"]}]}`)},
+		"Predict":        {"POST", "/v1/models/flights:predict", "/v1/models/{model}:predict", instance},
+		"Index":          {"POST", "/v2/repository/index", "/v2/repository/index", []byte(`{}`)},
+		"Load":           {"POST", "/v2/repository/models/flights/load", "/v2/repository/models/{model}/load", []byte(`{"parameters":{"version":"1"}}`)},
+		"UnloadChampion": {"POST", "/v2/repository/models/flights/unload", "/v2/repository/models/{model}/unload", []byte(`{}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var answer any
+			a, _ := w.try(c.method, c.path, c.body) // an answer need not be an object
+			must(t, json.Unmarshal([]byte(a.Raw), &answer))
+			item := member(doc, "paths", c.described)
+			schema := member(item, strings.ToLower(c.method), "responses", strconv.Itoa(a.Code), "content", "application/json", "schema")
+			if schema == nil {
+				t.Fatalf("%d is not described: %s", a.Code, a.Raw)
+			}
+			check(t, compiler, schema, answer)
+			if body := member(item, strings.ToLower(c.method), "requestBody", "content", "application/json", "schema"); body != nil {
+				var sent any
+				must(t, json.Unmarshal(c.body, &sent))
+				check(t, compiler, body, sent)
+			}
+		})
+	}
+}
+
+// check validates a value against a schema of the document.
+func check(t *testing.T, compiler *jsonschema.Compiler, schema, value any) {
+	t.Helper()
+	wrapped := map[string]any{"$schema": "https://json-schema.org/draft/2020-12/schema"}
+	for k, v := range schema.(map[string]any) {
+		if k == "$ref" {
+			v = "openapi.json" + v.(string)
+		}
+		wrapped[k] = v
+	}
+	if items, ok := wrapped["items"].(map[string]any); ok && items["$ref"] != nil {
+		wrapped["items"] = map[string]any{"$ref": "openapi.json" + items["$ref"].(string)}
+	}
+	name := t.Name() + "/" + strconv.Itoa(len(fmt.Sprint(schema, value))) + ".json"
+	must(t, compiler.AddResource(name, wrapped))
+	s, err := compiler.Compile(name)
+	must(t, err)
+	if err := s.Validate(value); err != nil {
+		t.Errorf("%v\n%v", err, value)
+	}
+}
