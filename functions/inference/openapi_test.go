@@ -3,8 +3,7 @@ package inference
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,25 +25,11 @@ func TestOpenAPI(t *testing.T) {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	must(t, compiler.AddResource("openapi.json", doc))
-	member := func(v any, names ...string) any {
-		for _, name := range names {
-			m, _ := v.(map[string]any)
-			if v = m[name]; v == nil {
-				return nil
-			}
-			if m, ok := v.(map[string]any); ok && m["$ref"] != nil && slices.Contains(names, "responses") {
-				v = doc
-				for _, part := range strings.Split(strings.TrimPrefix(m["$ref"].(string), "#/"), "/") {
-					v = v.(map[string]any)[part]
-				}
-			}
-		}
-		return v
-	}
+	document := doc.(map[string]any)
 
 	t.Run("Paths", func(t *testing.T) {
 		fill := strings.NewReplacer("{model}", "flights", "{version}", "1")
-		paths := member(doc, "paths").(map[string]any)
+		paths := document["paths"].(map[string]any)
 		if len(paths) < 15 {
 			t.Errorf("the document has %d paths", len(paths))
 		}
@@ -82,13 +67,12 @@ func TestOpenAPI(t *testing.T) {
 			var answer any
 			a, _ := w.try(c.method, c.path, c.body) // an answer need not be an object
 			must(t, json.Unmarshal([]byte(a.Raw), &answer))
-			item := member(doc, "paths", c.described)
-			schema := member(item, strings.ToLower(c.method), "responses", strconv.Itoa(a.Code), "content", "application/json", "schema")
-			if schema == nil {
+			schema := pointer(document, "paths", c.described, strings.ToLower(c.method), "responses", strconv.Itoa(a.Code), "content", "application/json", "schema")
+			if schema == "" {
 				t.Fatalf("%d is not described: %s", a.Code, a.Raw)
 			}
 			check(t, compiler, schema, answer)
-			if body := member(item, strings.ToLower(c.method), "requestBody", "content", "application/json", "schema"); body != nil {
+			if body := pointer(document, "paths", c.described, strings.ToLower(c.method), "requestBody", "content", "application/json", "schema"); body != "" {
 				var sent any
 				must(t, json.Unmarshal(c.body, &sent))
 				check(t, compiler, body, sent)
@@ -97,22 +81,30 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
-// check validates a value against a schema of the document.
-func check(t *testing.T, compiler *jsonschema.Compiler, schema, value any) {
-	t.Helper()
-	wrapped := map[string]any{"$schema": "https://json-schema.org/draft/2020-12/schema"}
-	for k, v := range schema.(map[string]any) {
-		if k == "$ref" {
-			v = "openapi.json" + v.(string)
+// pointer leads through the document, and through references on the way; ""
+// when there is nothing.
+func pointer(document map[string]any, names ...string) string {
+	at, v := "", any(document)
+	for _, name := range names {
+		if m, ok := v.(map[string]any); ok && m["$ref"] != nil {
+			at, v = "", document
+			for _, part := range strings.Split(strings.TrimPrefix(m["$ref"].(string), "#/"), "/") {
+				at, v = at+"/"+part, v.(map[string]any)[part]
+			}
 		}
-		wrapped[k] = v
+		m, _ := v.(map[string]any)
+		if v = m[name]; v == nil {
+			return ""
+		}
+		at += "/" + url.PathEscape(strings.ReplaceAll(name, "/", "~1"))
 	}
-	if items, ok := wrapped["items"].(map[string]any); ok && items["$ref"] != nil {
-		wrapped["items"] = map[string]any{"$ref": "openapi.json" + items["$ref"].(string)}
-	}
-	name := t.Name() + "/" + strconv.Itoa(len(fmt.Sprint(schema, value))) + ".json"
-	must(t, compiler.AddResource(name, wrapped))
-	s, err := compiler.Compile(name)
+	return at
+}
+
+// check validates a value against a schema of the document.
+func check(t *testing.T, compiler *jsonschema.Compiler, schema string, value any) {
+	t.Helper()
+	s, err := compiler.Compile("openapi.json#" + schema)
 	must(t, err)
 	if err := s.Validate(value); err != nil {
 		t.Errorf("%v\n%v", err, value)
