@@ -8,6 +8,9 @@
 // with the main container. The pod runs as uid 65532 without rights and
 // without a token.
 //
+// It is a module of its own, so that nobody but the launcher of Jobs links the
+// Kubernetes client.
+//
 // A Job's name is made of the run, so that a second launch finds the first.
 // What the sidecar cannot say, since its pod died without a word, Ended reads
 // from the Job and its pods.
