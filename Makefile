@@ -22,7 +22,7 @@ export MILLRACE_ONNXRUNTIME ?= $(ONNXRUNTIME)
 
 .PHONY: help
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: onnxruntime ## Build bin/millrace, the runner, every function, and get ONNX Runtime
@@ -57,6 +57,10 @@ e2e: build examples ## Test the whole chain only
 .PHONY: murder
 murder: onnxruntime ## Kill Millrace N times (1000) while it works, and examine what it leaves
 	$(GO) run ./deploy/e2e/murder -n $(N)
+
+.PHONY: e2e-clients
+e2e-clients: build ## Ask a running system with KServe's, MLServer's and Triton's clients (needs uv)
+	deploy/e2e/clients/run.sh
 
 .PHONY: fuzz
 fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (60s)
@@ -118,7 +122,7 @@ verify-build:
 	@echo "every module builds on its own"
 	@for m in $(MODULES); do (cd "$$m" && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./...) || { echo "$$m does not build with GOWORK=off" >&2; exit 1; }; done
 
-GENERATED := events/schema events/asyncapi.yaml config/pipeline.schema.json
+GENERATED := events/schema events/asyncapi.yaml config/pipeline.schema.json functions/inference/oip
 
 .PHONY: verify-generate
 verify-generate:

@@ -1,6 +1,6 @@
 // Package inference is the function that answers predictions, over the Open
-// Inference Protocol (REST) and KServe's V1 protocol, and writes down what it
-// answered.
+// Inference Protocol (REST and gRPC) and KServe's V1 protocol, and writes down
+// what it answered.
 //
 // # Routes
 //
@@ -38,6 +38,22 @@
 // not here: only types are. Bodies are decoded in one pass into memory that is
 // used again; strings are views of the body.
 //
+// A tensor may also follow the JSON as bytes (the binary tensor extension), and
+// then outputs may too; with the header Inference-Header-Content-Length: 0 the
+// body is nothing but the values of the only input. FP16 and BF16 come that way
+// only. NaN is a missing value there. Bodies may be compressed (gzip, deflate).
+//
+// gRPC is spoken on the same port, over HTTP/2 with prior knowledge or TLS: the
+// service is a handler like any other, so that functions without gRPC do not
+// link it. Answers are raw when the inputs were, typed otherwise. The metadata
+// x-millrace-key, x-millrace-version and x-request-id mean what the headers do;
+// mistakes have the same sentences. The generated code is in oip.
+//
+// The model repository extension says which versions are loaded in this process,
+// and loads and unloads those that are in no route. It moves no traffic, so
+// that a version with traffic stays: 409. All paths are described at
+// /openapi.json.
+//
 // The outputs are named by the task, whatever the model calls them, so that a
 // client goes on when a model is exported by another tool: label (BYTES [N])
 // and probabilities ([N, classes]) of a classification, prediction ([N]) of a
@@ -69,6 +85,23 @@
 // when a canary refuses one because it lacks a column that only the canary
 // reads: clients that the champion served would fail, so it counts as an error.
 //
+// With serve.mirror, a share of the requests is asked once more, of the newest
+// approved version that has no traffic yet: after the answer, one at a time,
+// from a bounded queue; what does not fit is dropped and counted. Those answers
+// go to nobody. They are logged with the route mirror in batches of their own,
+// which say so (mirrored): they are no traffic, no evidence, and nothing that
+// labels or drift are looked for in.
+//
+// Each batch says how many rows of each version had which score, as a sketch
+// that is added up over batches, so that what is asked of scores needs no rows.
+//
+// # Feedback
+//
+// POST /v2/models/<m>/feedback takes labels by the key of the pipeline's labels.
+// They are on the local disk when they are answered, and become an upload that
+// the pipeline's label globs want: by rows or time, as the prediction log is
+// cut, at the end, or by the next process. So ingest joins them as any others.
+//
 // # Limits
 //
 // Bytes, rows, nesting, the time a body may take, and the requests worked on at
@@ -77,6 +110,6 @@
 //
 // # Not here yet
 //
-// gRPC, binary tensors, micro-batching and mirrored traffic. One process serves
-// all pipelines; on a cluster the traffic split is Knative's.
+// Micro-batching. One process serves all pipelines; on a cluster the traffic
+// split is Knative's.
 package inference

@@ -19,7 +19,7 @@ stop() {
 }
 trap stop EXIT
 
-for client in kserve mlserver triton; do
+for client in kserve mlserver triton openapi; do
 	if [ ! -x "$environments/$client/bin/python" ]; then uv venv -q --python 3.11 "$environments/$client"; fi
 	uv pip install -q --python "$environments/$client/bin/python" -r "$here/$client.txt"
 done
@@ -37,7 +37,7 @@ MILLRACE_SERVER=$url "$millrace" register flights "$root/shared/onnx/testdata/li
 curl -fsS --retry 50 --retry-delay 1 --retry-all-errors -o "$work/ready" "$url/v2/models/flights/ready"
 
 failed=0
-for client in kserve mlserver triton; do
+for client in kserve mlserver triton openapi; do
 	"$environments/$client/bin/python" "$here/${client}_client.py" "$url" || failed=1
 done
 exit "$failed"
