@@ -88,7 +88,7 @@ func pointer(document map[string]any, names ...string) string {
 	for _, name := range names {
 		if m, ok := v.(map[string]any); ok && m["$ref"] != nil {
 			at, v = "", document
-			for _, part := range strings.Split(strings.TrimPrefix(m["$ref"].(string), "#/"), "/") {
+			for part := range strings.SplitSeq(strings.TrimPrefix(m["$ref"].(string), "#/"), "/") {
 				at, v = at+"/"+part, v.(map[string]any)[part]
 			}
 		}

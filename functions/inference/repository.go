@@ -87,7 +87,7 @@ func (f *F) unload(model, version string) error {
 	if err != nil {
 		return err
 	}
-	if _, routed := f.shelf.drop(shelfKey{s.name, number}); routed {
+	if !f.shelf.drop(shelfKey{s.name, number}) {
 		return mistakef(http.StatusConflict, "version %d of %s has traffic (%s) and stays loaded; move the traffic by a promotion or a rollback first", number, s.name, s.describe())
 	}
 	return nil

@@ -156,7 +156,9 @@ func (s *rpc) ModelMetadata(ctx context.Context, in *oip.ModelMetadataRequest) (
 		return nil, rpcError(err)
 	}
 	return &oip.ModelMetadataResponse{
-		Name: d.Name, Versions: d.Versions, Platform: d.Platform, Properties: d.Properties,
+		// The properties are left to REST: MLServer's clients have another type
+		// at their place and cannot read the answer.
+		Name: d.Name, Versions: d.Versions, Platform: d.Platform,
 		Inputs: rpcTensors(d.Inputs), Outputs: rpcTensors(d.Outputs),
 	}, nil
 }

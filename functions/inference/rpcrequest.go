@@ -3,6 +3,8 @@ package inference
 import (
 	"maps"
 
+	"google.golang.org/protobuf/proto"
+
 	"millrace.dev/functions/inference/oip"
 )
 
@@ -30,7 +32,7 @@ func (q *request) readRPC(s *served, v *version, maxRows int) error {
 		if err := t.describe(in); err != nil {
 			return err
 		}
-		if q.binary && in.GetContents() != nil {
+		if q.binary && proto.Size(in.GetContents()) > 0 { // MLServer sends empty ones
 			return invalid("input %s has contents, and the request has raw_input_contents; it must have one of them", t.name)
 		}
 		to, k, err := q.place(t, s, v, maxRows, q.binary)

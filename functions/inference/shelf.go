@@ -142,19 +142,18 @@ func (s *shelf) loaded(key shelfKey) bool {
 	return b != nil && b.version != nil
 }
 
-// drop takes a version off the shelf, unless it is in a route. It says whether
-// it was there.
-func (s *shelf) drop(key shelfKey) (was, routed bool) {
+// drop takes a version off the shelf; false if it is in a route and stays.
+func (s *shelf) drop(key shelfKey) bool {
 	s.mu.Lock()
 	b := s.books[key]
 	if b == nil || b.version == nil || b.routed {
 		s.mu.Unlock()
-		return b != nil && b.version != nil, b != nil && b.routed
+		return b == nil || !b.routed
 	}
 	delete(s.books, key)
 	s.mu.Unlock()
 	b.version.release()
-	return true, false
+	return true
 }
 
 // clear lets go of all.
