@@ -19,7 +19,6 @@ import (
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/failpoint"
 	"millrace.dev/shared/function"
-	"millrace.dev/shared/table"
 )
 
 // batches writes what the prediction logs cut to the local disk, and from
@@ -46,6 +45,8 @@ type batches struct {
 	pending  []*pending // to be announced
 	draining bool
 	stuck    bool // what is pending could not be announced while draining
+
+	file []byte // memory of the goroutine that encodes
 
 	toWrite, toShip, progress chan struct{}
 	hurry                     chan struct{} // closed when draining begins
@@ -240,23 +241,17 @@ func (b *batches) storeRows(p *pending, t *rows) error {
 	if b.disk.Load() > b.maxDisk {
 		return errDiskBudget
 	}
+	file, err := t.layout.encode(b.file[:0], &t.batch)
+	if err != nil {
+		return err
+	}
+	b.file = file
 	path := filepath.Join(b.dir, p.Name+rowsSuffix)
-	w, err := table.Create(path, t.layout.schema)
-	if err != nil {
-		return err
+	// A file that is cut off has no note, and is removed at the next start.
+	if err := os.WriteFile(path, file, filePerm); err != nil {
+		return errors.Join(err, os.Remove(path))
 	}
-	defer w.Abort()
-	if err := w.Write(&t.batch); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	p.File, p.size = filepath.Base(path), info.Size()
+	p.File, p.size = filepath.Base(path), int64(len(file))
 	return nil
 }
 

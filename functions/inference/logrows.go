@@ -19,6 +19,7 @@ type layout struct {
 	// omitted are features that are called like one of the log's own columns.
 	omitted []string
 	idle    sync.Pool
+	encoder *table.Encoder // of the goroutine that encodes; nil before the first batch
 }
 
 // The log's own columns, before and after the features.
@@ -61,6 +62,16 @@ func newLayout(c onnx.Contract) *layout {
 	l.schema = append(l.schema, after...)
 	l.key = l.schema.String()
 	return l
+}
+
+// encode appends rows as a Parquet file. One goroutine may call it.
+func (l *layout) encode(to []byte, b *table.Batch) (_ []byte, err error) {
+	if l.encoder == nil {
+		if l.encoder, err = table.NewEncoder(l.schema); err != nil {
+			return to, err
+		}
+	}
+	return l.encoder.Append(to, b)
 }
 
 // rows are rows of the prediction log in memory, by column.
