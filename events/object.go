@@ -34,13 +34,15 @@ func (o Object) validate(m *mistakes) {
 
 // ObjectUploaded says that an object has arrived or has been replaced. The
 // gateway sends it for an upload or a store's notification, once into each
-// pipeline that wants the key; ingest for what a sweep found.
+// pipeline that wants the key; ingest for what a sweep found; inference for
+// labels that it took as feedback.
 type ObjectUploaded struct {
 	Object
 	// Content is set when the bytes came through the gateway and lie in the
 	// artifact store; else they are read from the bucket.
 	Content Ref `json:"content,omitzero"`
-	// By says how the object was noticed: upload, s3, minio, gcs, azure, sweep.
+	// By says how the object was noticed: upload, s3, minio, gcs, azure, sweep;
+	// feedback for labels that inference took.
 	By string `json:"by,omitempty"`
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace.dev/functions/inference/oip"
 	"millrace.dev/shared/onnx"
 )
 
@@ -252,6 +253,26 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) err
 
 // BenchmarkStart is from nothing to the first answer, in a process that has
 // loaded ONNX Runtime.
+// BenchmarkRPC asks for one row over gRPC: by typed and by raw contents.
+func BenchmarkRPC(b *testing.B) {
+	w, g := servedFlights(b)
+	for name, in := range map[string]*oip.ModelInferRequest{"typed": g.typed(b, 1), "raw": g.rawTyped(b, 1)} {
+		b.Run(name, func(b *testing.B) {
+			c := oip.NewGRPCInferenceServiceClient(w.dial())
+			b.ReportAllocs()
+			b.SetParallelism(4)
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					if _, err := c.ModelInfer(b.Context(), in); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
 func BenchmarkStart(b *testing.B) {
 	w, g := servedFlights(b)
 	for b.Loop() {
