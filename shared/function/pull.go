@@ -142,9 +142,16 @@ func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
 
 // stillAlive keeps a delivery from coming again while it is handled.
 func stillAlive(m jetstream.Msg) *time.Timer {
-	var t *time.Timer
+	var (
+		mu sync.Mutex // held until t is there
+		t  *time.Timer
+	)
+	mu.Lock()
+	defer mu.Unlock()
 	t = time.AfterFunc(ackWait/3, func() {
-		if m.InProgress() == nil {
+		if m.InProgress() == nil { // else it has been acknowledged
+			mu.Lock()
+			defer mu.Unlock()
 			t.Reset(ackWait / 3)
 		}
 	})

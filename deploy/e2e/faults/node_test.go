@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,8 +16,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"millrace.dev/deploy/e2e/rig"
 )
 
 // nodeVariable makes a NATS server of this program.
@@ -52,6 +51,10 @@ func serveNode() int {
 		return 1
 	}
 	s.Start()
+	if !s.ReadyForConnections(patience) {
+		fmt.Fprintf(os.Stderr, "the NATS server %s is not ready; are its ports %d and %d taken?\n", n.Name, n.Port, n.ClusterPort)
+		return 1
+	}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
 	<-ended
@@ -65,8 +68,9 @@ func serveNode() int {
 func startNodes(t testing.TB, count int) (url string, nodes []*node) {
 	t.Helper()
 	var urls, routes []string
+	ports := freePorts(t, 2*count)
 	for i := range count {
-		n := &node{Name: fmt.Sprintf("n%d", i+1), Port: rig.FreePort(t), ClusterPort: rig.FreePort(t), Dir: t.TempDir()}
+		n := &node{Name: fmt.Sprintf("n%d", i+1), Port: ports[2*i], ClusterPort: ports[2*i+1], Dir: t.TempDir()}
 		nodes = append(nodes, n)
 		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", n.Port))
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", n.ClusterPort))
@@ -85,6 +89,18 @@ func startNodes(t testing.TB, count int) (url string, nodes []*node) {
 	url = strings.Join(urls, ",")
 	awaitJetStream(t, url)
 	return url, nodes
+}
+
+// freePorts are ports on loopback that nobody has now, all different.
+func freePorts(t testing.TB, count int) (ports []int) {
+	t.Helper()
+	for range count {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		must(t, err)
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // it listens on TCP
+	}
+	return ports
 }
 
 // start starts the server, over what it has kept.

@@ -44,7 +44,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	must(t, memory.CreateBucket("artifacts"))
 	store := httptest.NewServer(gofakes3.New(memory).Server())
 	t.Cleanup(store.Close)
-	n := &node{Name: "n1", Port: rig.FreePort(t), Dir: t.TempDir(), User: "millrace", Password: canaries["the NATS password"]}
+	n := &node{Name: "n1", Port: freePorts(t, 1)[0], Dir: t.TempDir(), User: "millrace", Password: canaries["the NATS password"]}
 	n.start(t)
 	t.Cleanup(func() { n.end(t, syscall.SIGKILL) })
 	url := fmt.Sprintf("nats://%s:%s@127.0.0.1:%d", n.User, n.Password, n.Port)
