@@ -88,7 +88,7 @@ func probeApart(ctx context.Context, command []string, path string, c Contract) 
 	answers := json.NewDecoder(bytes.NewReader(stdout.text))
 	var ready, outcome answer
 	if err := answers.Decode(&ready); err != nil || !ready.Ready && ready.Failure == "" {
-		return fmt.Errorf("%s does not probe (%v): %s", strings.Join(command, " "), ended, stderr.firstLine())
+		return fmt.Errorf("%s does not probe (%w): %s", strings.Join(command, " "), ended, stderr.firstLine())
 	}
 	if ready.Failure != "" {
 		return errors.New(ready.Failure)

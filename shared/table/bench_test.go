@@ -30,8 +30,8 @@ func BenchmarkCheck(b *testing.B) {
 	rules := table.Rules{
 		Columns: []table.ColumnRule{
 			{Name: "name", Type: table.String, Nulls: 0.2, Values: []string{"a", "b", "c", "d", "e", "f", "g"}},
-			{Name: "n", Type: table.Int, Min: ptr(0), Max: ptr(benchRows)},
-			{Name: "x", Type: table.Float, Nulls: 0.2, Min: ptr(0), Max: ptr(1000)},
+			{Name: "n", Type: table.Int, Min: new(float64(0)), Max: new(float64(benchRows))},
+			{Name: "x", Type: table.Float, Nulls: 0.2, Min: new(float64(0)), Max: new(float64(1000))},
 			{Name: "ok", Type: table.Bool, Nulls: 0.2},
 			{Name: "at", Type: table.Timestamp, Nulls: 0.2},
 		},

@@ -10,8 +10,6 @@ import (
 	"millrace.dev/shared/table"
 )
 
-func ptr(f float64) *float64 { return &f }
-
 func TestCheck(t *testing.T) {
 	r := rows{
 		schema: table.Schema{{Name: "carrier", Type: table.String}, {Name: "flight", Type: table.Int}, {Name: "temp", Type: table.Float}, {Name: "late", Type: table.Bool}},
@@ -34,8 +32,8 @@ func TestCheck(t *testing.T) {
 			rules: table.Rules{
 				Columns: []table.ColumnRule{
 					{Name: "carrier", Type: table.String, Values: []string{"AA", "UA", "XX", "YY"}},
-					{Name: "flight", Type: table.Int, Nulls: 0.17, Min: ptr(1), Max: ptr(3), Values: []string{"1", "2", "3"}},
-					{Name: "temp", Type: table.Float, Nulls: 0.4, Min: ptr(-300)},
+					{Name: "flight", Type: table.Int, Nulls: 0.17, Min: new(float64(1)), Max: new(float64(3)), Values: []string{"1", "2", "3"}},
+					{Name: "temp", Type: table.Float, Nulls: 0.4, Min: new(float64(-300))},
 					{Name: "late", Type: table.Bool, Nulls: 1, Values: []string{"true", "false"}},
 				},
 				ExtraReject: true,
@@ -56,7 +54,7 @@ func TestCheck(t *testing.T) {
 			want:  []string{`nulls temp 2 0.1 [2 6]: 2 of 6 values of "temp" (33.33 %) are missing; allowed: 10 %`},
 		},
 		"range": {
-			rules: all(table.ColumnRule{Name: "temp", Type: table.Float, Nulls: 1, Min: ptr(-100), Max: ptr(29.5)}),
+			rules: all(table.ColumnRule{Name: "temp", Type: table.Float, Nulls: 1, Min: new(float64(-100)), Max: new(float64(29.5))}),
 			want:  []string{`range temp 2 0 [3 5]: 2 of 6 values of "temp" are out of range (from -300 to 30); allowed: at least -100, at most 29.5`},
 		},
 		"type": {
@@ -133,7 +131,7 @@ func TestCheckOfManyValues(t *testing.T) {
 	path := write(t, "a.parquet", r)
 	broken, err := table.Check(t.Context(), path, profile(t, path), table.Rules{
 		Columns: []table.ColumnRule{
-			{Name: "id", Type: table.Int, Min: ptr(10), Max: ptr(n - 3)},
+			{Name: "id", Type: table.Int, Min: new(float64(10)), Max: new(float64(n - 3))},
 			{Name: "name", Type: table.String, Values: []string{"n0", "n1"}},
 		},
 		Unique: []table.UniqueRule{{Name: "id", Columns: []string{"id"}}, {Name: "name", Columns: []string{"name"}}},

@@ -108,9 +108,9 @@ func TestDamagedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := table.ProfileFile(t.Context(), path)
-			unreadable(t, err)
+			_ = unreadable(t, err)
 			_, _, err = table.ReadSchema(path)
-			unreadable(t, err)
+			_ = unreadable(t, err)
 		})
 	}
 	t.Run("not there", func(t *testing.T) {
@@ -139,7 +139,7 @@ func FuzzProfile(f *testing.F) {
 		}
 		if p, err := table.ProfileFile(t.Context(), path); err == nil {
 			if _, err := table.Check(t.Context(), path, p, table.Rules{Unique: []table.UniqueRule{{Columns: []string{"name", "n"}}}}); err != nil {
-				unreadable(t, err)
+				_ = unreadable(t, err)
 			}
 		}
 	})

@@ -95,11 +95,3 @@ func (q *quantiles) entries() []entry {
 	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
 	return all
 }
-
-func (q *quantiles) clone() *quantiles {
-	c := &quantiles{levels: slices.Clone(q.levels)}
-	for i := range c.levels {
-		c.levels[i].keys = slices.Clone(c.levels[i].keys)
-	}
-	return c
-}

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -46,8 +47,7 @@ func Open(path string, columns []string) (*Reader, error) {
 		r.schema = append(r.schema, t.schema[i])
 	}
 	if missing != nil {
-		t.Close()
-		return nil, MissingColumns(t.name, missing, t.schema.Names())
+		return nil, errors.Join(MissingColumns(t.name, missing, t.schema.Names()), t.Close())
 	}
 	r.decoders = make([]decoder, len(columns))
 	r.columns = make([]Vector, len(columns))

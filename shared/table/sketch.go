@@ -87,16 +87,6 @@ func (s *sketch) combine(o *sketch) {
 	s.count += o.count
 }
 
-func (s *sketch) clone() *sketch {
-	c := *s
-	c.distinct = s.distinct.Clone()
-	c.top = slices.Clone(s.top)
-	if s.quantiles != nil {
-		c.quantiles = s.quantiles.clone()
-	}
-	return &c
-}
-
 // frequent reduces values to the maxTop most frequent by taking from every
 // count what the first one left out has.
 func frequent(all []entry) []entry {

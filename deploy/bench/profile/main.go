@@ -163,7 +163,7 @@ func (b *bench) measure(ctx context.Context, name string, args ...string) (usage
 			return usage{}, errors.New("the system does not say what a process took")
 		}
 		if i > 0 {
-			all = append(all, usage{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), int64(ru.Maxrss)})
+			all = append(all, usage{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), ru.Maxrss})
 		}
 	}
 	return usage{

@@ -108,7 +108,7 @@ func (n *node) start(t testing.TB) {
 	t.Helper()
 	settings, err := json.Marshal(n)
 	must(t, err)
-	n.cmd = exec.Command(os.Args[0]) //nolint:noctx // it is ended by a signal
+	n.cmd = exec.Command(os.Args[0])
 	n.cmd.Env = append(os.Environ(), nodeVariable+"="+string(settings))
 	n.cmd.Stderr = os.Stderr
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

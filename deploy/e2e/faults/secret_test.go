@@ -110,7 +110,7 @@ func TestSecretsStaySecret(t *testing.T) {
 // secrets is the folder of train.env's secrets, apart from what is looked into.
 func secrets(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "secrets")
+	dir, err := os.MkdirTemp("", "secrets") //nolint:usetesting // apart from the test's folders, which are looked into
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	must(t, os.Mkdir(filepath.Join(dir, "service"), 0o700))

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -75,9 +76,7 @@ func (f *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer := httptest.NewRecorder()
 		f.store.ServeHTTP(answer, r)
 		if kind == truncated && answer.Body.Len() > 1 {
-			for name, values := range answer.Header() {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), answer.Header())
 			w.Header().Set("Content-Length", strconv.Itoa(answer.Body.Len()))
 			w.WriteHeader(answer.Code)
 			_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
@@ -104,7 +103,9 @@ func reset(w http.ResponseWriter) {
 // setS3 sets what the S3 client wants to know.
 func setS3() {
 	for name, v := range map[string]string{"AWS_ACCESS_KEY_ID": "millrace", "AWS_SECRET_ACCESS_KEY": "millrace", "AWS_EC2_METADATA_DISABLED": "true"} {
-		os.Setenv(name, v)
+		if err := os.Setenv(name, v); err != nil {
+			panic(err)
+		}
 	}
 }
 

@@ -132,13 +132,13 @@ func oneLine(err error) string {
 	if !errors.As(err, &d) {
 		return strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
-	s := firstLine(err)
+	said := []string{firstLine(err)}
 	for line := range strings.Lines(d.Msg) {
 		if line = strings.TrimSpace(line); strings.HasPrefix(line, "Candidate bindings:") || strings.HasPrefix(line, "Did you mean") {
-			s += "; " + strings.ToLower(line[:1]) + line[1:]
+			said = append(said, strings.ToLower(line[:1])+line[1:])
 		}
 	}
-	return s
+	return strings.Join(said, "; ")
 }
 
 // detail returns the line of DuckDB's text that says what is wrong: the one

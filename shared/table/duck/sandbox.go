@@ -3,6 +3,7 @@ package duck
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -46,8 +47,7 @@ func newSandbox(ctx context.Context, memory string, threads int, temp string, pa
 	}
 	for _, set := range settings {
 		if err := s.exec(ctx, set); err != nil {
-			s.Close()
-			return nil, fmt.Errorf("set up DuckDB: %w", err)
+			return nil, errors.Join(fmt.Errorf("set up DuckDB: %w", err), s.Close())
 		}
 	}
 	return s, nil

@@ -223,4 +223,7 @@ func TestUnsteadyFunctions(t *testing.T) {
 			t.Errorf("%s() is allowed, and DuckDB calls it unsteady", name)
 		}
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
