@@ -73,11 +73,15 @@ fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (60s)
 
 .PHONY: bench
 bench: build ## Run the benchmarks
-	@for b in $(patsubst %/main.go,%,$(wildcard deploy/bench/*/main.go)); do echo "== $$b"; $(GO) run "./$$b"; done
+	@for b in $(filter-out %/serving,$(patsubst %/main.go,%,$(wildcard deploy/bench/*/main.go))); do echo "== $$b"; $(GO) run "./$$b"; done
 
 .PHONY: images
 images: ## Build and push the images of an installation to KO_DOCKER_REPO
 	@PATH="$$($(GO) env GOPATH)/bin:$$PATH" deploy/knative/images.sh
+
+.PHONY: bench-serving
+bench-serving: build examples ## Measure inference against other model servers, which it installs
+	$(GO) run ./deploy/bench/serving $(SERVING)
 
 .PHONY: lint
 lint: ## Run golangci-lint

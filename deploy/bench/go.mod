@@ -27,6 +27,7 @@ require (
 	millrace.dev/events v0.0.0
 	millrace.dev/functions/evaluate v0.0.0
 	millrace.dev/shared v0.0.0
+	millrace.dev/shared/onnx v0.0.0
 	millrace.dev/shared/table v0.0.0
 	millrace.dev/triggers v0.0.0
 )
@@ -67,7 +68,7 @@ require (
 	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
-	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/nats-io/jwt/v2 v2.8.2 // indirect
 	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
@@ -125,6 +126,5 @@ require (
 	millrace.dev/functions/promote v0.0.0 // indirect
 	millrace.dev/functions/train-launcher v0.0.0 // indirect
 	millrace.dev/functions/validate v0.0.0 // indirect
-	millrace.dev/shared/onnx v0.0.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
