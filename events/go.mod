@@ -1,3 +1,3 @@
 module millrace.dev/events
 
-go 1.26
+go 1.26.0
