@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -85,7 +86,8 @@ func (w *world) round(ctx context.Context, kills int) (checker.Report, error) {
 	loaded, stopLoad := context.WithCancel(ctx)
 	var senders sync.WaitGroup
 	for i := range 3 {
-		senders.Go(func() { w.load(loaded, rand.New(rand.NewPCG(w.seed, uint64(1000*w.lives+i)))) }) //nolint:gosec // see above
+		rng := rand.New(rand.NewPCG(w.seed, uint64(1000*w.lives+i))) //nolint:gosec // see above
+		senders.Go(func() { w.load(loaded, rng) })
 	}
 	for end := w.tally.mine(w) + kills; w.tally.mine(w) < end && ctx.Err() == nil; {
 		if err := w.life(ctx); err != nil {
@@ -253,7 +255,7 @@ func (w *world) examine(ctx context.Context) (checker.Report, error) {
 	}
 	defer log.Close()
 	w.mu.Lock()
-	x := checker.Expected{Quiet: true, Promised: w.promised, Good: w.good, Served: w.served, Objects: w.landing.contents()}
+	x := checker.Expected{Quiet: true, Promised: slices.Clone(w.promised), Good: maps.Clone(w.good), Served: slices.Clone(w.served), Objects: w.landing.contents()}
 	w.mu.Unlock()
 	report, err := checker.Check(log.Events, x)
 	if err != nil {
