@@ -20,7 +20,7 @@ func flights() Contract {
 // floats is a contract of float features.
 func floats(task string, names string, classes ...string) Contract {
 	c := Contract{Task: task, Classes: classes}
-	for _, n := range strings.Fields(names) {
+	for n := range strings.FieldsSeq(names) {
 		c.Features = append(c.Features, Feature{Name: n, Type: Float})
 	}
 	return c

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -218,8 +219,8 @@ const (
 func (p *slots) take(rows int) *slot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := len(p.kept) - 1; i >= 0; i-- {
-		if s := p.kept[i]; s.rows == rows {
+	for i, s := range slices.Backward(p.kept) {
+		if s.rows == rows {
 			p.remove(i)
 			return s
 		}

@@ -27,7 +27,7 @@ const (
 // safe for concurrent use.
 type Writer struct {
 	schema  Schema
-	pq      *parquet.Writer
+	pq      *parquet.Writer   //nolint:staticcheck // what replaces it takes Go structs, and these are rows of values
 	pending [][]parquet.Value // of each column, fewer than portion
 	rows    int64
 
