@@ -31,12 +31,14 @@ type program struct {
 	millrace, runner string
 	// data has the table and the models that the pipelines are made of.
 	data string
+	// lib is where make puts ONNX Runtime.
+	lib string
 }
 
 // build makes the program with fail points, and with the tags that take a
 // promise away.
 func build(ctx context.Context, root, dir, tags string) (program, error) {
-	p := program{filepath.Join(dir, "millrace"), filepath.Join(dir, "runner"), filepath.Join(root, "functions", "evaluate", "testdata")}
+	p := program{filepath.Join(dir, "millrace"), filepath.Join(dir, "runner"), filepath.Join(root, "functions", "evaluate", "testdata"), filepath.Join(root, "bin", "lib")}
 	if tags != "" {
 		tags = "," + tags
 	}

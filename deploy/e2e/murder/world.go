@@ -77,6 +77,9 @@ func newWorld(dir string, p program, seed uint64, t *tally, patient time.Duratio
 		"MILLRACE_INFERENCE_LOG_EVERY=300ms", "MILLRACE_INFERENCE_LOG_EVERY_CANARY=100ms", "MILLRACE_INGEST_LABELS_WAIT=1s",
 		"MILLRACE_TRAIN_BACKOFF=100ms", "MILLRACE_TRAIN_SWEEP=1s", "MILLRACE_TRAIN_POLL=50ms",
 	}
+	if os.Getenv("MILLRACE_ONNXRUNTIME") == "" {
+		w.env = append(w.env, "LD_LIBRARY_PATH="+p.lib)
+	}
 	return w, nil
 }
 
