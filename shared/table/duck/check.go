@@ -143,7 +143,7 @@ func (s *sandbox) examples(ctx context.Context, path, expr string) ([]map[string
 		example := map[string]any{}
 		for i, name := range columns {
 			if f, ok := values[i].(float64); ok && f-f != 0 {
-				values[i] = nil // JSON has neither NaN nor infinity
+				values[i] = fmt.Sprint(f) // JSON has neither NaN nor infinity
 			}
 			example[name] = values[i]
 		}
