@@ -142,7 +142,7 @@ func start(dir string) (url string, stop func() error, err error) {
 	}()
 	select {
 	case a := <-started:
-		return "http://" + a, func() error { cancel(); return <-ended }, nil
+		return a, func() error { cancel(); return <-ended }, nil
 	case err := <-ended:
 		cancel()
 		return "", nil, err
