@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +64,7 @@ func load(address string, request []byte, connections int, d time.Duration) (res
 // beats sends the request over one connection, a beat after the last at the
 // soonest, and at once when it is late.
 func beats(address string, request []byte, until time.Time, beat time.Duration) (latencies []time.Duration, failed int, err error) {
-	c, err := net.Dial("tcp", address)
+	c, err := new(net.Dialer).DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -72,7 +73,7 @@ func beats(address string, request []byte, until time.Time, beat time.Duration) 
 	next := time.Now()
 	for time.Now().Before(until) {
 		if beat > 0 {
-			time.Sleep(time.Until(next))
+			<-time.After(time.Until(next))
 			next = next.Add(beat)
 		}
 		began := time.Now()
@@ -126,7 +127,7 @@ func answer(r *bufio.Reader, body *strings.Builder) (status int, err error) {
 			chunked = true
 		}
 	}
-	var w io.Writer = io.Discard
+	w := io.Discard
 	if body != nil {
 		w = body
 	}
@@ -162,7 +163,7 @@ func httpRequest(path string, body []byte) []byte {
 
 // ask sends one request and gives the answer.
 func ask(address string, request []byte) (status int, body string, err error) {
-	c, err := net.DialTimeout("tcp", address, time.Second)
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		return 0, "", err
 	}

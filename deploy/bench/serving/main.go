@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -59,7 +60,7 @@ func run(o options) error {
 		return fmt.Errorf("train the model (its files are in %s): %w", work, err)
 	}
 	bare := filepath.Join(work, "bare")
-	if out, err := exec.Command("go", "build", "-o", bare, "./deploy/bench/serving/bare").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", bare, "./deploy/bench/serving/bare").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the bare handler: %w: %s", err, out)
 	}
 	servers := []server{
@@ -130,7 +131,7 @@ func train(o options, work, model string) (server, error) {
 		return server{}, err
 	}
 	data := filepath.Join(work, "data")
-	if out, err := exec.Command(python, filepath.Join(example, "data.py"), "--out", data, "--months", "1-3").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), python, filepath.Join(example, "data.py"), "--out", data, "--months", "1-3").CombinedOutput(); err != nil {
 		return server{}, fmt.Errorf("make the data: %w: %s", err, out)
 	}
 	millrace := filepath.Join(o.root, "bin/millrace")
@@ -172,10 +173,10 @@ func first(o options, ours server, work, millrace, data string) error {
 	upload := append([]string{"upload", "--server", "http://" + up.address, "flights"}, files...)
 	var out []byte
 	for range 100 { // until it listens
-		if out, err = exec.Command(millrace, upload...).CombinedOutput(); err == nil {
+		if out, err = exec.CommandContext(context.Background(), millrace, upload...).CombinedOutput(); err == nil {
 			return ours.await(up, nil, 10*time.Minute)
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 	}
 	return fmt.Errorf("upload: %w: %s", err, out)
 }

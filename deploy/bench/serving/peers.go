@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -55,7 +56,7 @@ func (p peer) install(model string) (server, error) {
 	s.env = []string{"MODEL=" + model, "PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1"}
 	s.command = append([]string{filepath.Join(bin, s.command[0])}, s.command[1:]...)
 	if p.model != "" {
-		save := exec.Command(filepath.Join(bin, "python"), p.server.name+"_save.py", p.model)
+		save := exec.CommandContext(context.Background(), filepath.Join(bin, "python"), p.server.name+"_save.py", p.model)
 		save.Dir, save.Env = s.dir, append(os.Environ(), s.env...)
 		if out, err := save.CombinedOutput(); err != nil {
 			return server{}, fmt.Errorf("save the model: %w: %.500s", err, out)
@@ -78,7 +79,7 @@ func makeVenv(venv string, packages []string) error {
 		}
 	}
 	for _, step := range steps {
-		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(context.Background(), step[0], step[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %.500s", step[0], err, out)
 		}
 	}

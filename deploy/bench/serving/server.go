@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (s server) launch(port int, log string) (*running, error) {
 	for i, a := range s.command {
 		args[i] = strings.ReplaceAll(a, "{port}", strconv.Itoa(port))
 	}
-	r := &running{cmd: exec.Command(args[0], args[1:]...), address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	r := &running{cmd: exec.CommandContext(context.Background(), args[0], args[1:]...), address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = s.dir, out, out
 	r.cmd.Env = append(append(os.Environ(), "PORT="+strconv.Itoa(port), "MLSERVER_HTTP_PORT="+strconv.Itoa(port)), s.env...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its workers end with it
@@ -104,7 +105,7 @@ func (r *running) stop() {
 		if syscall.Kill(group, 0) != nil {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 	_ = syscall.Kill(group, syscall.SIGKILL)
 }

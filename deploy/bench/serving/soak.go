@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,7 +77,11 @@ func paced(address string, request []byte, connections int, rate float64, d time
 
 // goroutines is what the server says of itself.
 func goroutines(address string) string {
-	resp, err := http.Get("http://" + address + "/metrics")
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+address+"/metrics", http.NoBody)
+	if err != nil {
+		return "?"
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "?"
 	}
