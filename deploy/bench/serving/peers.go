@@ -25,10 +25,10 @@ func peers(dir, work string) []peer {
 	return []peer{
 		{server{name: "fastapi", path: inferPath, body: inferBody, command: python("fastapi_server.py")}, []string{"fastapi==0.165.0", "uvicorn==0.54.0"}, dir, ""},
 		{server{name: "kserve", path: inferPath, body: inferBody, command: python("kserve_server.py")}, []string{"kserve==0.21.0", "setuptools==84.2.1"}, dir, ""},
-		{server{name: "mlserver", path: inferPath, body: inferBody, command: []string{"mlserver", "start", "mlserver"}}, []string{"mlserver==1.7.1", "setuptools==84.2.1"}, dir, ""},
+		{server{name: "mlserver", path: inferPath, body: inferBody, command: []string{"mlserver", "start", "mlserver"}, env: []string{"MLSERVER_PARALLEL_WORKERS=0"}}, []string{"mlserver==1.7.1", "uvloop==0.21.0", "setuptools==84.2.1"}, dir, ""},
 		{server{name: "litserve", path: "/predict", body: inferBody, command: python("litserve_server.py")}, []string{"litserve==0.2.19"}, dir, ""},
 		{server{name: "bentoml", path: "/infer", body: inferBody, command: []string{"bentoml", "serve", "bentoml_server:Flights", "--port", "{port}"}}, []string{"bentoml==1.4.40"}, dir, ""},
-		{server{name: "mlflow", path: "/invocations", body: frameBody, command: []string{"mlflow", "models", "serve", "-m", mlflow, "--env-manager", "local", "-p", "{port}"}}, []string{"mlflow==3.17.2", "onnx==1.23.2"}, dir, mlflow},
+		{server{name: "mlflow", path: "/invocations", body: columnsBody, command: []string{"mlflow", "models", "serve", "-m", mlflow, "--env-manager", "local", "-p", "{port}"}}, []string{"mlflow==3.17.2", "onnx==1.23.2"}, dir, mlflow},
 	}
 }
 
@@ -53,7 +53,7 @@ func (p peer) install(model string) (server, error) {
 	s := p.server
 	bin := filepath.Join(venv, "bin")
 	s.dir = p.dir
-	s.env = []string{"MODEL=" + model, "PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1"}
+	s.env = append([]string{"MODEL=" + model, "PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1"}, s.env...)
 	s.command = append([]string{filepath.Join(bin, s.command[0])}, s.command[1:]...)
 	if p.model != "" {
 		save := exec.CommandContext(context.Background(), filepath.Join(bin, "python"), p.server.name+"_save.py", p.model)

@@ -40,20 +40,19 @@ func flights(rows int) []tensor {
 // inferBody is a request of the Open Inference Protocol.
 func inferBody(rows int) []byte { return encode(map[string]any{"inputs": flights(rows)}) }
 
-// frameBody is a request of MLflow's.
-func frameBody(rows int) []byte {
-	tensors := flights(rows)
-	columns, data := []string{}, make([][]any, rows)
-	for _, t := range tensors {
-		columns = append(columns, t.Name)
-		for i, v := range t.Data {
+// columnsBody is a request of MLflow's: a list of lists for each column, and
+// whole numbers as floats, which is what the model takes.
+func columnsBody(rows int) []byte {
+	columns := map[string][][]any{}
+	for _, t := range flights(rows) {
+		for _, v := range t.Data {
 			if n, ok := v.(int); ok {
-				v = json.RawMessage(string(encode(n)) + ".0") // a float: that is what the model takes
+				v = json.RawMessage(string(encode(n)) + ".0")
 			}
-			data[i] = append(data[i], v)
+			columns[t.Name] = append(columns[t.Name], []any{v})
 		}
 	}
-	return encode(map[string]any{"dataframe_split": map[string]any{"columns": columns, "data": data}})
+	return encode(map[string]any{"inputs": columns})
 }
 
 func encode(v any) []byte {

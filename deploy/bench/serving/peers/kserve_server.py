@@ -1,6 +1,7 @@
 """KServe's model server with a model of its own, V1 and V2."""
 
 import os
+import uuid
 
 import kserve
 from kserve import InferOutput, InferResponse
@@ -20,7 +21,7 @@ class Flights(kserve.Model):
             return {"predictions": p.tolist()}
         p = predict({t.name: t.data for t in payload.inputs})
         out = InferOutput(name="probabilities", datatype="FP32", shape=list(p.shape), data=p.ravel().tolist())
-        return InferResponse(model_name=self.name, infer_outputs=[out], response_id=payload.id)
+        return InferResponse(model_name=self.name, infer_outputs=[out], response_id=payload.id or str(uuid.uuid4()))
 
 
 kserve.ModelServer(http_port=int(os.environ["PORT"]), enable_grpc=False, access_log_format=None, workers=1).start([Flights()])
