@@ -1,6 +1,9 @@
 package main
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 type tensor struct {
 	Name     string `json:"name"`
@@ -41,13 +44,13 @@ func flights(rows int) []tensor {
 func inferBody(rows int) []byte { return encode(map[string]any{"inputs": flights(rows)}) }
 
 // columnsBody is a request of MLflow's: a list of lists for each column, and
-// whole numbers as floats, which is what the model takes.
+// numbers that are seen to be floats, which is what the model takes.
 func columnsBody(rows int) []byte {
 	columns := map[string][][]any{}
 	for _, t := range flights(rows) {
 		for _, v := range t.Data {
-			if n, ok := v.(int); ok {
-				v = json.RawMessage(string(encode(n)) + ".0")
+			if number := string(encode(v)); t.Datatype != "BYTES" && !strings.Contains(number, ".") {
+				v = json.RawMessage(number + ".0")
 			}
 			columns[t.Name] = append(columns[t.Name], []any{v})
 		}

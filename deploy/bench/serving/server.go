@@ -123,13 +123,26 @@ const ticks = 100
 
 func (r *running) usage() (u usage) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	fields, children := map[string][]string{}, map[string][]string{}
 	for _, path := range stats {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			continue // it has ended
 		}
 		f := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-		if len(f) < 22 || f[2] != strconv.Itoa(r.cmd.Process.Pid) { // its process group
+		if len(f) < 22 {
+			continue
+		}
+		pid := filepath.Base(filepath.Dir(path))
+		fields[pid] = f
+		children[f[1]] = append(children[f[1]], pid)
+	}
+	tree := []string{strconv.Itoa(r.cmd.Process.Pid)}
+	for len(tree) > 0 {
+		pid := tree[0]
+		tree = append(tree[1:], children[pid]...)
+		f := fields[pid]
+		if f == nil {
 			continue
 		}
 		user, _ := strconv.ParseInt(f[11], 10, 64)
@@ -137,7 +150,7 @@ func (r *running) usage() (u usage) {
 		pages, _ := strconv.ParseInt(f[21], 10, 64)
 		u.cpu += time.Duration(user+system) * time.Second / ticks
 		u.rss += pages * int64(os.Getpagesize())
-		descriptors, _ := os.ReadDir(filepath.Join(filepath.Dir(path), "fd"))
+		descriptors, _ := os.ReadDir(filepath.Join("/proc", pid, "fd"))
 		u.descriptors += len(descriptors)
 	}
 	return u
