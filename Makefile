@@ -8,6 +8,8 @@ MAKEFLAGS     += --warn-undefined-variables --no-builtin-rules
 
 GO        ?= go
 FUZZTIME  ?= 60s
+# Flags of bench-serving, such as -d 30s or -soak 1h.
+SERVING   ?=
 N         ?= 1000
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -22,7 +24,7 @@ export MILLRACE_ONNXRUNTIME ?= $(ONNXRUNTIME)
 
 .PHONY: help
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: onnxruntime ## Build bin/millrace, the runner, every function, and get ONNX Runtime

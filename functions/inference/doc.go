@@ -110,6 +110,11 @@
 //
 // # Not here yet
 //
-// Micro-batching. One process serves all pipelines; on a cluster the traffic
-// split is Knative's.
+// Micro-batching, which was weighed and not tried: ONNX Runtime takes 6 us for
+// one row and less than 1 us for each further one (BenchmarkHandler), so that
+// running four together would save some 4 us a request, of the 34 us of
+// processor time that one takes with HTTP, less what handing rows to each other
+// costs; and each would wait for the rest.
+//
+// One process serves all pipelines; on a cluster the traffic split is Knative's.
 package inference
