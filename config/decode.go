@@ -75,7 +75,7 @@ func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 // object fills a struct. A nil node is a section that is not written: it gets
 // its defaults.
 func (d *decoder) object(n *node, v reflect.Value, path string) {
-	if n != nil && (n.kind == kindNull || n.kind == kindRefused) {
+	if n != nil && (n.kind == kindNull && path != "" || n.kind == kindRefused) {
 		n = nil
 	}
 	if n != nil && n.kind != kindMap {
