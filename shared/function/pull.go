@@ -24,9 +24,10 @@ const (
 	// maxAckPending bounds the deliveries that wait, for a worker or for their
 	// next attempt.
 	maxAckPending = 2000
-	// heartbeat is how often the server says that it is there. A server that
-	// ends takes what was asked of it along: after twice that another is asked.
-	heartbeat = 3 * time.Second
+	// pollFor is how long the server holds a request for events while there are
+	// none, and so what a stop may take: a request that was taken back instead
+	// could cross with an event, which would then come a second time.
+	pollFor = 500 * time.Millisecond
 )
 
 // pull receives a function's events from the log: a durable consumer, narrowed
@@ -38,7 +39,8 @@ type pull struct {
 	logger  *slog.Logger
 	workers chan struct{}
 	running sync.WaitGroup
-	consume jetstream.ConsumeContext
+	quit    context.CancelFunc // asks for no more
+	closed  chan struct{}      // closed when nothing more can come
 	cancel  context.CancelFunc
 }
 
@@ -61,29 +63,48 @@ func startPull(ctx context.Context, r *Runtime, t triggers.Trigger, workers int)
 		return nil, fmt.Errorf("subscribe %s to the event log: %w", r.mux.name, err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := &pull{runtime: r, trigger: t, logger: r.deps.Logger, workers: make(chan struct{}, workers), cancel: cancel}
-	p.consume, err = c.Consume(func(m jetstream.Msg) { p.receive(ctx, m) },
-		jetstream.PullMaxMessages(2*workers), jetstream.PullHeartbeat(heartbeat),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			if !errors.Is(err, jetstream.ErrNoHeartbeat) && !errors.Is(err, jetstream.ErrConsumerDeleted) {
-				p.logger.Warn("receiving from the event log was disturbed", "error", err)
-			}
-		}))
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("receive from the event log: %w", err)
+	asking, quit := context.WithCancel(ctx)
+	p := &pull{
+		runtime: r, trigger: t, logger: r.deps.Logger, workers: make(chan struct{}, workers),
+		quit: quit, closed: make(chan struct{}), cancel: cancel,
 	}
+	go p.run(ctx, asking, c, 2*workers)
 	return p, nil
 }
 
-// stop ends receiving, handles what has been delivered until ctx ends, and
-// leaves the rest to be delivered again.
+// run asks for up to batch events at a time while asking lives. What was asked
+// of a server that ended is asked again.
+func (p *pull) run(ctx, asking context.Context, c jetstream.Consumer, batch int) {
+	defer close(p.closed)
+	for disturbed := false; asking.Err() == nil; {
+		got, err := c.Fetch(batch, jetstream.FetchMaxWait(pollFor))
+		if err == nil {
+			for m := range got.Messages() {
+				p.receive(ctx, m)
+			}
+			err = got.Error()
+		}
+		if err != nil {
+			if !disturbed {
+				p.logger.Warn("receiving from the event log was disturbed", "error", err)
+			}
+			select {
+			case <-asking.Done():
+			case <-time.After(pollFor):
+			}
+		}
+		disturbed = err != nil
+	}
+}
+
+// stop asks for no more events, handles what has been delivered until ctx
+// ends, and leaves the rest to be delivered again.
 func (p *pull) stop(ctx context.Context) error {
-	p.consume.Drain() // Stop would drop what has come and waits for a worker
+	p.quit()
 	defer p.cancel()
 	idle := make(chan struct{})
 	go func() {
-		<-p.consume.Closed() // until then a delivery may still begin
+		<-p.closed // until then a delivery may still begin
 		p.running.Wait()
 		close(idle)
 	}()

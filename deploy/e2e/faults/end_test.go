@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"syscall"
@@ -51,33 +50,49 @@ func TestEndBySIGTERM(t *testing.T) {
 		} else {
 			t.Logf("life %d ended within %s", life+1, took.Round(time.Millisecond))
 		}
-		for name, c := range consumers(t, url) {
-			if c.NumAckPending > 0 || c.NumRedelivered > 0 {
-				t.Errorf("after life %d, %s has %d deliveries without an acknowledgement and %d that came again", life+1, name, c.NumAckPending, c.NumRedelivered)
-			}
+		for _, c := range consumers(t, url) {
+			finished(t, c, life+1)
 		}
 	}
 	nodes[0].end(t, syscall.SIGTERM)
 	sound(t, nodes[0].Dir, promised)
 }
 
+// finished checks that what a function was given is acknowledged, and that
+// nothing was given twice.
+func finished(t testing.TB, c jetstream.Consumer, life int) {
+	t.Helper()
+	name := c.CachedInfo().Name
+	eventually(t, fmt.Sprintf("the acknowledgements of %s after life %d", name, life), func() error {
+		info, err := c.Info(t.Context())
+		must(t, err)
+		if info.NumRedelivered > 0 {
+			t.Errorf("after life %d, %d deliveries to %s came again", life, info.NumRedelivered, name)
+		}
+		if info.NumAckPending > 0 {
+			return fmt.Errorf("%d are without", info.NumAckPending)
+		}
+		return nil
+	})
+}
+
 // consumers are the functions' subscriptions to the log.
-func consumers(t testing.TB, url string) map[string]*jetstream.ConsumerInfo {
+func consumers(t testing.TB, url string) []jetstream.Consumer {
 	t.Helper()
 	nc, err := nats.Connect(url)
 	must(t, err)
-	defer nc.Close()
+	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	s, err := js.Stream(ctx, "EVENTS")
+	s, err := js.Stream(t.Context(), "EVENTS")
 	must(t, err)
-	out := map[string]*jetstream.ConsumerInfo{}
-	list := s.ListConsumers(ctx)
-	for c := range list.Info() {
-		if c.Config.Durable != "" {
-			out[c.Name] = c
+	var out []jetstream.Consumer
+	list := s.ConsumerNames(t.Context())
+	for name := range list.Name() {
+		c, err := s.Consumer(t.Context(), name)
+		must(t, err)
+		if c.CachedInfo().Config.Durable != "" {
+			out = append(out, c)
 		}
 	}
 	must(t, list.Err())
