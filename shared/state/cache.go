@@ -27,7 +27,6 @@ const (
 type cache struct {
 	kv   jetstream.KeyValue
 	busy chan struct{}
-	enc  *zstd.Encoder
 	dec  *zstd.Decoder
 }
 
@@ -50,15 +49,11 @@ func openCache(ctx context.Context, log *eventlog.Log) (*cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxUncompressed), zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, err
 	}
-	return &cache{kv: kv, busy: make(chan struct{}, 1), enc: enc, dec: dec}, nil
+	return &cache{kv: kv, busy: make(chan struct{}, 1), dec: dec}, nil
 }
 
 func cacheKey(pipeline string) string { return Digest + "." + pipeline }
@@ -134,12 +129,28 @@ func (c *cache) write(ctx context.Context, log *eventlog.Log, pipeline string, v
 	if err != nil {
 		return err
 	}
-	b = c.enc.EncodeAll(b, nil)
+	if b, err = pack(b); err != nil {
+		return err
+	}
 	if len(b) > maxCached {
 		return fmt.Errorf("the state of %s takes %d bytes, too many for a cache entry", pipeline, len(b))
 	}
 	_, err = c.kv.Put(ctx, cacheKey(pipeline), b)
 	return err
+}
+
+// packWindow is how far back compression looks. By itself it looks so far that
+// an encoder holds 17 MB.
+const packWindow = 1 << 20
+
+// pack compresses an entry. A state is cached so rarely that nothing is kept
+// for the next time.
+func pack(b []byte) ([]byte, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(packWindow), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, err
+	}
+	return enc.EncodeAll(b, nil), enc.Close()
 }
 
 // identity tells one log from another.
