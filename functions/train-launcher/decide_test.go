@@ -117,8 +117,8 @@ func ended(p *state.Pipeline) decision {
 	return onEnd(events.Event[events.TrainingCompleted]{Header: header("e-end")}, p)
 }
 
-// outcome is a decision as the tables have it.
-type outcome struct {
+// answer is a decision as the tables have it.
+type answer struct {
 	train, reason string // of a plan: the trigger
 	snapshot      string
 	params        map[string]any
@@ -130,8 +130,8 @@ type outcome struct {
 	later         string
 }
 
-func outcomeOf(d decision) outcome {
-	o := outcome{nothing: d.nothing, later: d.later}
+func answerOf(d decision) answer {
+	o := answer{nothing: d.nothing, later: d.later}
 	if d.train != nil {
 		o.train, o.reason, o.params, o.causes, o.snapshot = d.train.trigger, d.train.reason, d.train.params, d.train.causes, d.train.snapshot.Digest
 	}
@@ -148,73 +148,73 @@ func TestDecide(t *testing.T) {
 		name  string
 		ask   func(*state.Pipeline) decision
 		state *state.Pipeline
-		want  outcome
+		want  answer
 	}{
 		// A new snapshot.
 		{
 			"an upload is trained on", validated("e-new"), pipeline(),
-			outcome{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot},
+			answer{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot},
 		},
 		{
 			"the first upload", validated("e-new"), pipeline(firstRun),
-			outcome{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot},
+			answer{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot},
 		},
 		{
 			"an upload for which there is a newer one", validated("e-older"), pipeline(),
-			outcome{nothing: "snapshot bbbbbbbbbbbb is not the newest any more"},
+			answer{nothing: "snapshot bbbbbbbbbbbb is not the newest any more"},
 		},
 		{
 			"a removed partition", removed, pipeline(),
-			outcome{nothing: "a partition left and none came: snapshot bbbbbbbbbbbb has nothing new to train on"},
+			answer{nothing: "a partition left and none came: snapshot bbbbbbbbbbbb has nothing new to train on"},
 		},
-		{"a pipeline that does not train", validated("e-new"), pipeline(without), outcome{nothing: trainsNone}},
+		{"a pipeline that does not train", validated("e-new"), pipeline(without), answer{nothing: trainsNone}},
 		{
 			"a pipeline that does not train on uploads", validated("e-new"), pipeline(onNothing),
-			outcome{nothing: "new data starts no training by itself: train.on is empty"},
+			answer{nothing: "new data starts no training by itself: train.on is empty"},
 		},
 		{
 			"too few rows", validated("e-new"), pipeline(afterRows(78000)),
-			outcome{skip: "upload", reason: "27,004 of 78,000 new rows"},
+			answer{skip: "upload", reason: "27,004 of 78,000 new rows"},
 		},
 		{
 			"enough rows", validated("e-new"), pipeline(afterRows(27004)),
-			outcome{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot},
+			answer{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot},
 		},
 		{
 			"a pause is waited for", validated("e-new"), pipeline(afterQuiet(10 * time.Minute)),
-			outcome{
+			answer{
 				skip: "upload", reason: "27,004 new rows; waits until no upload has come for 10m", waits: true,
 				until: noon.Add(10 * time.Minute), causes: []string{"e-new"},
 			},
 		},
 		{
 			"rows or a pause", validated("e-new"), pipeline(afterRows(78000), afterQuiet(10*time.Minute)),
-			outcome{
+			answer{
 				skip: "upload", reason: "27,004 of 78,000 new rows; waits for them, or until no upload has come for 10m", waits: true,
 				until: noon.Add(10 * time.Minute), causes: []string{"e-new"},
 			},
 		},
 		{
 			"drift had waited for data", validated("e-new"), pipeline(onNothing, afterRows(78000), wish("drift", time.Time{}, "e-drift")),
-			outcome{
+			answer{
 				train: "drift", reason: "drift had waited for data: snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot,
 				causes: []string{"e-drift"},
 			},
 		},
 		{
 			"an upload had waited for a pause", validated("e-new"), pipeline(afterQuiet(time.Minute), wish("upload", noon, "e-older")),
-			outcome{skip: "upload", reason: "27,004 new rows; waits until no upload has come for 1m", waits: true, until: minute, causes: []string{"e-new"}},
+			answer{skip: "upload", reason: "27,004 new rows; waits until no upload has come for 1m", waits: true, until: minute, causes: []string{"e-new"}},
 		},
 		{
 			"an upload during a run", validated("e-new"), pipeline(running(oldSnapshot)),
-			outcome{
+			answer{
 				skip: "upload", reason: "run r2 is under way; snapshot bbbbbbbbbbbb is looked at when it ends", waits: true, until: minute,
 				causes: []string{"e-new"},
 			},
 		},
 		{
 			"what drift waited for comes during a run", validated("e-new"), pipeline(running(oldSnapshot), wish("drift", time.Time{}, "e-drift")),
-			outcome{
+			answer{
 				skip: "drift", reason: "run r2 is under way; snapshot bbbbbbbbbbbb is looked at when it ends", waits: true, until: minute,
 				causes: []string{"e-drift"},
 			},
@@ -224,125 +224,125 @@ func TestDecide(t *testing.T) {
 		{
 			"a request", requested(events.TrainingRequested{By: "ada", Reason: "new idea", Params: map[string]any{"rate": 0.2}}),
 			pipeline(oldData, afterRows(78000)),
-			outcome{train: "request", reason: "asked for by ada: new idea", snapshot: oldSnapshot, params: map[string]any{"rate": 0.2}},
+			answer{train: "request", reason: "asked for by ada: new idea", snapshot: oldSnapshot, params: map[string]any{"rate": 0.2}},
 		},
 		{
 			"a request settles a wish", requested(events.TrainingRequested{}), pipeline(wish("drift", time.Time{}, "e-drift")),
-			outcome{train: "request", reason: "asked for", snapshot: newSnapshot, causes: []string{"e-drift"}},
+			answer{train: "request", reason: "asked for", snapshot: newSnapshot, causes: []string{"e-drift"}},
 		},
 		{
 			"a request on data that a wish has seen", requested(events.TrainingRequested{}), pipeline(oldData, wish("drift", time.Time{}, "e-drift")),
-			outcome{train: "request", reason: "asked for", snapshot: oldSnapshot},
+			answer{train: "request", reason: "asked for", snapshot: oldSnapshot},
 		},
 		{
 			"a request for an older snapshot", requested(events.TrainingRequested{Snapshot: "000000000000"}), pipeline(),
-			outcome{train: "request", reason: "asked for", snapshot: oldSnapshot},
+			answer{train: "request", reason: "asked for", snapshot: oldSnapshot},
 		},
 		{
 			"a request for an unknown snapshot", requested(events.TrainingRequested{Snapshot: "123456"}), pipeline(),
-			outcome{skip: "request", reason: "snapshot 123456 is not known; the newest is bbbbbbbbbbbb"},
+			answer{skip: "request", reason: "snapshot 123456 is not known; the newest is bbbbbbbbbbbb"},
 		},
 		{
 			"a request for a snapshot by too little of its name", requested(events.TrainingRequested{Snapshot: "b"}), pipeline(),
-			outcome{skip: "request", reason: "snapshot b is not known; the newest is bbbbbbbbbbbb"},
+			answer{skip: "request", reason: "snapshot b is not known; the newest is bbbbbbbbbbbb"},
 		},
 		{
 			"a request before there is data", requested(events.TrainingRequested{}), pipeline(noData),
-			outcome{skip: "request", reason: "there is no data yet; the first is trained on", waits: true, causes: []string{"e-request"}},
+			answer{skip: "request", reason: "there is no data yet; the first is trained on", waits: true, causes: []string{"e-request"}},
 		},
 		{
 			"a request with parameters before there is data", requested(events.TrainingRequested{Params: map[string]any{"rate": 1}}), pipeline(noData),
-			outcome{skip: "request", reason: "there is no data yet"},
+			answer{skip: "request", reason: "there is no data yet"},
 		},
-		{"a request to a pipeline that does not train", requested(events.TrainingRequested{}), pipeline(without), outcome{skip: "request", reason: trainsNone}},
-		{"a request during a run", requested(events.TrainingRequested{}), pipeline(running(oldSnapshot)), outcome{later: "run r2 is under way"}},
+		{"a request to a pipeline that does not train", requested(events.TrainingRequested{}), pipeline(without), answer{skip: "request", reason: trainsNone}},
+		{"a request during a run", requested(events.TrainingRequested{}), pipeline(running(oldSnapshot)), answer{later: "run r2 is under way"}},
 
 		// Schedules.
 		{
 			"a schedule", ticked("retrain", noon), pipeline(onNothing, afterRows(78000)),
-			outcome{train: "schedule", reason: "schedule nightly is due", snapshot: newSnapshot},
+			answer{train: "schedule", reason: "schedule nightly is due", snapshot: newSnapshot},
 		},
-		{"a schedule before there is data", ticked("retrain", noon), pipeline(noData), outcome{skip: "schedule", reason: "there is no data yet"}},
-		{"a schedule during a run", ticked("retrain", noon), pipeline(running(oldSnapshot)), outcome{skip: "schedule", reason: "run r2 is under way"}},
-		{"a schedule of a pipeline that does not train", ticked("retrain", noon), pipeline(without), outcome{nothing: trainsNone}},
+		{"a schedule before there is data", ticked("retrain", noon), pipeline(noData), answer{skip: "schedule", reason: "there is no data yet"}},
+		{"a schedule during a run", ticked("retrain", noon), pipeline(running(oldSnapshot)), answer{skip: "schedule", reason: "run r2 is under way"}},
+		{"a schedule of a pipeline that does not train", ticked("retrain", noon), pipeline(without), answer{nothing: trainsNone}},
 
 		// Drift.
 		{
 			"drift with new data", drifted(1, "retrain"), pipeline(onNothing, afterRows(78000)),
-			outcome{train: "drift", reason: "drift of v1: temp moved", snapshot: newSnapshot},
+			answer{train: "drift", reason: "drift of v1: temp moved", snapshot: newSnapshot},
 		},
 		{
 			"drift without new data", drifted(1, "retrain"), pipeline(oldData),
-			outcome{skip: "drift", reason: "nothing new to train on since v1; waits for the next data", waits: true, causes: []string{"e-drift"}},
+			answer{skip: "drift", reason: "nothing new to train on since v1; waits for the next data", waits: true, causes: []string{"e-drift"}},
 		},
 		{
 			"drift without any data", drifted(1, "retrain"), pipeline(noData),
-			outcome{skip: "drift", reason: "there is no data yet to train on", waits: true, causes: []string{"e-drift"}},
+			answer{skip: "drift", reason: "there is no data yet to train on", waits: true, causes: []string{"e-drift"}},
 		},
-		{"drift that is only told", drifted(1, "notify"), pipeline(), outcome{nothing: "monitor.on_drift is notify"}},
-		{"drift of a model before the champion", drifted(3, "retrain"), pipeline(), outcome{nothing: "v3 is not the champion any more"}},
-		{"drift of a pipeline that does not train", drifted(1, "retrain"), pipeline(without), outcome{nothing: trainsNone}},
+		{"drift that is only told", drifted(1, "notify"), pipeline(), answer{nothing: "monitor.on_drift is notify"}},
+		{"drift of a model before the champion", drifted(3, "retrain"), pipeline(), answer{nothing: "v3 is not the champion any more"}},
+		{"drift of a pipeline that does not train", drifted(1, "retrain"), pipeline(without), answer{nothing: trainsNone}},
 		{
 			"drift while a run may cure it", drifted(1, "retrain"), pipeline(running(newSnapshot)),
-			outcome{skip: "drift", reason: "run r2 is under way, on newer data than v1's"},
+			answer{skip: "drift", reason: "run r2 is under way, on newer data than v1's"},
 		},
 		{
 			"drift while a run on the same data is under way", drifted(1, "retrain"), pipeline(running(oldSnapshot)),
-			outcome{skip: "drift", reason: "run r2 is under way", waits: true, until: minute, causes: []string{"e-drift"}},
+			answer{skip: "drift", reason: "run r2 is under way", waits: true, until: minute, causes: []string{"e-drift"}},
 		},
 
 		// The end of a run, and ticks.
-		{"a run ends and nothing waits", ended, pipeline(), outcome{nothing: "no training waits"}},
+		{"a run ends and nothing waits", ended, pipeline(), answer{nothing: "no training waits"}},
 		{
 			"a run ends and an upload waits", ended, pipeline(wish("upload", minute, "e-older", "e-new")),
-			outcome{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot, causes: []string{"e-older", "e-new"}},
+			answer{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot, causes: []string{"e-older", "e-new"}},
 		},
 		{
 			"a run ends and drift waits", ended, pipeline(onNothing, wish("drift", minute, "e-drift")),
-			outcome{
+			answer{
 				train: "drift", reason: "drift had waited for data: snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot,
 				causes: []string{"e-drift"},
 			},
 		},
 		{
 			"a run ends, and the wish has nothing new", ended, pipeline(oldData, wish("drift", time.Time{}, "e-drift")),
-			outcome{nothing: "nothing new to train on; drift waits for the next data"},
+			answer{nothing: "nothing new to train on; drift waits for the next data"},
 		},
 		{
 			"a wish that has nothing new does not tick on", ended, pipeline(failed(newSnapshot), wish("drift", noon, "e-drift")),
-			outcome{skip: "drift", reason: "nothing new to train on; drift waits for the next data", waits: true, causes: []string{"e-drift"}},
+			answer{skip: "drift", reason: "nothing new to train on; drift waits for the next data", waits: true, causes: []string{"e-drift"}},
 		},
 		{
 			"a run ends while another is under way", ended, pipeline(running(oldSnapshot), wish("drift", minute, "e-drift")),
-			outcome{nothing: "drift waits while run r2 is under way"},
+			answer{nothing: "drift waits while run r2 is under way"},
 		},
 		{
 			"a run ends, and the upload is too small", ended, pipeline(afterRows(78000), wish("upload", minute, "e-new")),
-			outcome{skip: "upload", reason: "27,004 of 78,000 new rows", waits: true, causes: []string{"e-new"}},
+			answer{skip: "upload", reason: "27,004 of 78,000 new rows", waits: true, causes: []string{"e-new"}},
 		},
 		{
 			"the pause is over", ticked("tick", noon.Add(10*time.Minute)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
-			outcome{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot, causes: []string{"e-new"}},
+			answer{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot, causes: []string{"e-new"}},
 		},
 		{
 			"the pause is not over", ticked("tick", noon.Add(9*time.Minute)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
-			outcome{nothing: "27,004 new rows; waits until no upload has come for 10m"},
+			answer{nothing: "27,004 new rows; waits until no upload has come for 10m"},
 		},
 		{
 			"the pause is not over for a clock that was set back", ticked("tick", noon.Add(-48*time.Hour)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
-			outcome{nothing: "27,004 new rows; waits until no upload has come for 10m"},
+			answer{nothing: "27,004 new rows; waits until no upload has come for 10m"},
 		},
-		{"a tick and nothing waits", ticked("tick", noon), pipeline(), outcome{nothing: "no training waits"}},
+		{"a tick and nothing waits", ticked("tick", noon), pipeline(), answer{nothing: "no training waits"}},
 
 		// A rejected model.
-		{"a model of an upload is rejected", rejected("r1"), pipeline(), outcome{nothing: "a rejected model leads to no other training, unless it was to cure drift"}},
+		{"a model of an upload is rejected", rejected("r1"), pipeline(), answer{nothing: "a rejected model leads to no other training, unless it was to cure drift"}},
 		{
 			"a model that was to cure drift is rejected", rejected("r2"), pipeline(driftRun(newSnapshot)),
-			outcome{skip: "drift", reason: "v2, which drift had led to, was rejected; waits for the next data", waits: true, causes: []string{"e-rejected"}},
+			answer{skip: "drift", reason: "v2, which drift had led to, was rejected; waits for the next data", waits: true, causes: []string{"e-rejected"}},
 		},
 		{
 			"a model that was to cure drift is rejected when newer data is there", rejected("r2"), pipeline(driftRun(oldSnapshot)),
-			outcome{
+			answer{
 				train: "drift", reason: "v2, which drift had led to, was rejected, and there is newer data: snapshot bbbbbbbbbbbb has 27,004 new rows",
 				snapshot: newSnapshot,
 			},
@@ -353,8 +353,8 @@ func TestDecide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := outcomeOf(c.ask(c.state))
-			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(outcome{})); diff != "" {
+			got := answerOf(c.ask(c.state))
+			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(answer{})); diff != "" {
 				t.Errorf("the decision differs (-want +got):\n%s", diff)
 			}
 			after, err := c.state.Encode()
@@ -451,22 +451,22 @@ func TestSame(t *testing.T) {
 		name string
 		p    *state.Pipeline
 		plan plan
-		want outcome
+		want answer
 	}{
-		{"a request", with(state.Champion, nil), plan{trigger: "request"}, outcome{skip: "request", reason: reason}},
-		{"drift, and the model is coming", with(state.Canary, nil), plan{trigger: "drift", waits: true}, outcome{skip: "drift", reason: reason}},
+		{"a request", with(state.Champion, nil), plan{trigger: "request"}, answer{skip: "request", reason: reason}},
+		{"drift, and the model is coming", with(state.Canary, nil), plan{trigger: "drift", waits: true}, answer{skip: "drift", reason: reason}},
 		{
 			"drift, and the model did not help", with(state.Rejected, nil), plan{trigger: "drift", waits: true, causes: []string{"e"}},
-			outcome{skip: "drift", reason: reason, waits: true, causes: []string{"e"}},
+			answer{skip: "drift", reason: reason, waits: true, causes: []string{"e"}},
 		},
-		{"a wish at the end of a run", with(state.Champion, &state.Wish{Trigger: "upload"}), plan{trigger: "upload", quiet: true}, outcome{nothing: reason}},
+		{"a wish at the end of a run", with(state.Champion, &state.Wish{Trigger: "upload"}), plan{trigger: "upload", quiet: true}, answer{nothing: reason}},
 		{
 			"a wish that ticks", with(state.Champion, &state.Wish{Trigger: "upload", Until: noon}), plan{trigger: "upload", quiet: true},
-			outcome{skip: "upload", reason: reason, waits: true},
+			answer{skip: "upload", reason: reason, waits: true},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, outcomeOf(same(c.p, &c.plan, twin)), cmp.AllowUnexported(outcome{})); diff != "" {
+			if diff := cmp.Diff(c.want, answerOf(same(c.p, &c.plan, twin)), cmp.AllowUnexported(answer{})); diff != "" {
 				t.Errorf("the decision differs (-want +got):\n%s", diff)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/functions/train-launcher/outcome"
 	"millrace.dev/functions/train-launcher/runner"
 	"millrace.dev/shared/state"
 )
@@ -170,16 +171,19 @@ func (f *F) follow(ctx context.Context, l launched) error {
 	underWay := f.measures.underWay.WithLabelValues(t.pipeline)
 	underWay.Inc()
 	defer underWay.Dec()
-	said := metrics{path: t.folder.Metrics()}
-	end, err := f.await(ctx, t, &said)
+	said := outcome.NewMetrics(t.folder.Metrics())
+	end, err := f.await(ctx, t, said)
 	if u, ok := errors.AsType[*unlaunchable](err); ok {
-		return f.fail(ctx, t, runner.Result{Reason: u.Error(), Hint: u.hint}, events.Ref{})
+		if err := f.end(ctx, t, events.TrainingFailed{Run: t.run.Run, Reason: u.Error(), Hint: u.hint}); err != nil {
+			return err
+		}
+		f.clear(ctx, t)
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	said.read()
-	return f.collect(ctx, t, end, said.last)
+	return f.collect(ctx, t, end, said.Last())
 }
 
 // unlaunchable says why there is no runner, and will be none.
@@ -193,7 +197,7 @@ const maxLaunches = 5
 
 // await gives the result of the runner that is at work. It starts one when
 // none is, and another one when that dies.
-func (f *F) await(ctx context.Context, t *task, said *metrics) (runner.Result, error) {
+func (f *F) await(ctx context.Context, t *task, said *outcome.Metrics) (runner.Result, error) {
 	look := time.NewTicker(f.cfg.Poll)
 	defer look.Stop()
 	var ended <-chan struct{} // of a runner that this process started

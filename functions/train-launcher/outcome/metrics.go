@@ -1,8 +1,7 @@
-package trainlauncher
+package outcome
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"maps"
@@ -11,13 +10,13 @@ import (
 	"time"
 
 	"millrace.dev/events"
-	"millrace.dev/shared/eventlog"
 )
 
-// metrics reads what a trainer appends to MILLRACE_METRICS: a JSON object a
+// Metrics reads what a trainer appends to MILLRACE_METRICS: a JSON object a
 // line, numbers by name, and the step. What is something else is passed over:
-// a trainer must not fail because of how it tells of itself.
-type metrics struct {
+// a trainer must not fail because of how it tells of itself. It is not safe
+// for concurrent use.
+type Metrics struct {
 	path   string
 	offset int64
 	rest   []byte // an unfinished line
@@ -30,6 +29,9 @@ type metrics struct {
 	toldAt time.Time
 }
 
+// NewMetrics reads the file at path, which need not be there yet.
+func NewMetrics(path string) *Metrics { return &Metrics{path: path} }
+
 // What is taken of a metrics file.
 const (
 	maxMetrics     = 64
@@ -39,7 +41,7 @@ const (
 )
 
 // read takes in what has come.
-func (m *metrics) read() {
+func (m *Metrics) read() {
 	// A trainer may put anything in the file's place: a pipe would not let go.
 	info, err := os.Lstat(m.path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -51,7 +53,7 @@ func (m *metrics) read() {
 	}
 	defer f.Close()
 	if info.Size() < m.offset { // another attempt has begun
-		*m = metrics{path: m.path, told: m.told, toldAt: m.toldAt}
+		*m = Metrics{path: m.path, told: m.told, toldAt: m.toldAt}
 	}
 	// A trainer that tells too much is not read in full, but its end is.
 	if info.Size()-m.offset > maxMetricsRead {
@@ -65,7 +67,7 @@ func (m *metrics) read() {
 	m.take(b)
 }
 
-func (m *metrics) take(b []byte) {
+func (m *Metrics) take(b []byte) {
 	b = append(m.rest, b...)
 	for {
 		line, rest, found := bytes.Cut(b, []byte("\n"))
@@ -81,7 +83,7 @@ func (m *metrics) take(b []byte) {
 	m.rest = bytes.Clone(b)
 }
 
-func (m *metrics) line(line []byte) {
+func (m *Metrics) line(line []byte) {
 	var values map[string]any
 	if len(line) > maxMetricsLine || json.Unmarshal(line, &values) != nil || values == nil {
 		return
@@ -104,31 +106,29 @@ func (m *metrics) line(line []byte) {
 	}
 }
 
+// Last reads what has come and gives the newest value of each metric.
+func (m *Metrics) Last() map[string]float64 {
+	m.read()
+	return m.last
+}
+
+// Progress gives what is to be announced of the run that began at started, if
+// anything is. What is given once is not given again, whether it could be
+// announced or not: more comes, and the last values are part of the run's end.
+func (m *Metrics) Progress(run string, now, started time.Time) (events.TrainingProgressed, bool) {
+	if !m.due(now, started) {
+		return events.TrainingProgressed{}, false
+	}
+	m.read()
+	if m.last == nil || !m.toldAt.IsZero() && m.told == m.step {
+		return events.TrainingProgressed{}, false
+	}
+	m.told, m.toldAt = m.step, now
+	return events.TrainingProgressed{Run: run, Step: m.step, Metrics: maps.Clone(m.last)}, true
+}
+
 // due tells whether progress is to be announced: at most once a second, and
 // ever more seldom in a long run, since the log forgets nothing.
-func (m *metrics) due(now, started time.Time) bool {
+func (m *Metrics) due(now, started time.Time) bool {
 	return now.Sub(m.toldAt) >= max(time.Second, now.Sub(started)/100)
-}
-
-// tell announces the run's progress, if there is some. What can't be announced
-// is not missed: more comes, and the last values are part of the run's end.
-func (f *F) tell(ctx context.Context, t *task, said *metrics, now time.Time) {
-	if !said.due(now, t.run.Started) {
-		return
-	}
-	said.read()
-	if said.last == nil || !said.toldAt.IsZero() && said.told == said.step {
-		return
-	}
-	said.told, said.toldAt = said.step, now
-	if err := f.announce(ctx, t, events.TrainingProgressed{Run: t.run.Run, Step: said.step, Metrics: maps.Clone(said.last)}); err != nil && ctx.Err() == nil {
-		f.deps.Logger.WarnContext(ctx, "progress can't be announced", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
-	}
-}
-
-// announce puts what became of a run into the log. Its data makes its own
-// cause: said twice, or by two, it stands there once.
-func (f *F) announce(ctx context.Context, t *task, d events.Data) error {
-	_, err := f.deps.Log.Append(ctx, eventlog.Commit{Pipeline: t.pipeline, Function: Name, Parent: t.started, Data: []events.Data{d}})
-	return err
 }

@@ -1,4 +1,4 @@
-package trainlauncher
+package outcome
 
 import (
 	"math"
@@ -24,7 +24,7 @@ func TestMetricsFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m := metrics{path: path}
+	m := Metrics{path: path}
 	want := func(step int64, last map[string]float64) {
 		t.Helper()
 		m.read()
@@ -50,7 +50,7 @@ func TestMetricsFile(t *testing.T) {
 }
 
 func TestMetricsAreBounded(t *testing.T) {
-	m := metrics{}
+	m := Metrics{}
 	for i := range 3 * maxMetrics {
 		m.line([]byte(`{"m` + strings.Repeat("x", i%maxMetrics) + `": 1, "` + strings.Repeat("n", i) + `": 2}`))
 	}
@@ -61,7 +61,7 @@ func TestMetricsAreBounded(t *testing.T) {
 
 func TestProgressIsSeldom(t *testing.T) {
 	begin := time.Date(2013, 1, 1, 0, 0, 0, 0, time.UTC)
-	m, told := metrics{}, 0
+	m, told := Metrics{}, 0
 	for now := begin; now.Before(begin.Add(24 * time.Hour)); now = now.Add(250 * time.Millisecond) {
 		if m.due(now, begin) {
 			m.toldAt = now
@@ -77,11 +77,11 @@ func FuzzMetrics(f *testing.F) {
 	f.Add([]byte("{\"step\": 3, \"loss\": 0.5}\n"), 5)
 	f.Add([]byte("{\"step\": -1e300, \"a\": 1e308}\n{}\nnull\n"), 0)
 	f.Fuzz(func(t *testing.T, data []byte, cut int) {
-		m := metrics{}
+		m := Metrics{}
 		cut = max(0, min(cut, len(data)))
 		m.take(data[:cut])
 		m.take(data[cut:])
-		whole := metrics{}
+		whole := Metrics{}
 		whole.take(data)
 		if m.step != whole.step || !cmp.Equal(m.last, whole.last) || m.step < 0 {
 			t.Errorf("in two parts: step %d %v; at once: step %d %v", m.step, m.last, whole.step, whole.last)
