@@ -57,21 +57,27 @@ func (l *Log) newest(ctx context.Context, filter string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var resp struct {
+	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
 			Sequence uint64 `json:"seq"`
 		} `json:"message"`
 	}
-	err = l.ask(ctx, "$JS.API.STREAM.MSG.GET."+Stream, req, &resp)
-	switch {
-	case err != nil:
-	case resp.Error != nil && resp.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+	err = l.persist(ctx, func(ctx context.Context) error {
+		m, err := l.nc.RequestWithContext(ctx, getSubject, req)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(m.Data, &answer); err != nil || answer.Error == nil {
+			return err
+		}
+		return answer.Error
+	})
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeMessageNotFound {
 		return 0, nil
-	case resp.Error != nil:
-		err = resp.Error
-	default:
-		return resp.Message.Sequence, nil
 	}
-	return 0, fmt.Errorf("read the event log: %w", err)
+	if err != nil {
+		return 0, fmt.Errorf("read the event log: %w", err)
+	}
+	return answer.Message.Sequence, nil
 }

@@ -27,7 +27,9 @@ type Log struct {
 	batches chan struct{}
 	// readOnly refuses every append.
 	readOnly bool
-	trouble  func() error
+	// own: see Options.
+	own     bool
+	trouble func() error
 }
 
 // Options of a log.
@@ -37,7 +39,10 @@ type Options struct {
 	// Trouble says why the server can store nothing now, if that is known; nil
 	// when it can. What is appended meanwhile is refused with it.
 	Trouble func() error
-	Logger  *slog.Logger
+	// Own says that the server is this process's own and no other's: whatever
+	// answers is the leader.
+	Own    bool
+	Logger *slog.Logger
 }
 
 // Open opens the log over a connection, and makes its stream if there is none.
@@ -53,7 +58,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	if o.Trouble == nil {
 		o.Trouble = func() error { return nil }
 	}
-	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches), trouble: o.Trouble}
+	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches), own: o.Own, trouble: o.Trouble}
 	if err := l.ensureStream(ctx, max(1, o.Replicas)); err != nil {
 		return nil, fmt.Errorf("open the event log at %s: %w", nc.ConnectedUrlRedacted(), err)
 	}

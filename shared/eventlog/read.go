@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -65,15 +66,41 @@ func (l *Log) Next(ctx context.Context, pipeline string, from uint64) (Recorded,
 	return l.next(ctx, pipelineFilter(pipeline), from)
 }
 
-func (l *Log) next(ctx context.Context, filter string, from uint64) (Recorded, bool, error) {
-	req, err := json.Marshal(struct {
+func (l *Log) next(ctx context.Context, filter string, from uint64) (r Recorded, found bool, err error) {
+	question, err := json.Marshal(struct {
 		Seq     uint64 `json:"seq"`
 		NextFor string `json:"next_by_subj"`
 	}{max(1, from), filter})
 	if err != nil {
 		return Recorded{}, false, err
 	}
-	var resp struct {
+	ask := l.askLeader
+	if l.own {
+		ask = l.askOwn
+	}
+	err = l.persist(ctx, func(ctx context.Context) (err error) {
+		r, found, err = ask(ctx, question)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("read the event log: %w", err)
+	}
+	return r, found, err
+}
+
+// Where one event is asked for: of the leader, and of any replica.
+const (
+	getSubject    = "$JS.API.STREAM.MSG.GET." + Stream
+	directSubject = "$JS.API.DIRECT.GET." + Stream
+)
+
+// askLeader puts a question that only the stream's leader answers.
+func (l *Log) askLeader(ctx context.Context, question []byte) (Recorded, bool, error) {
+	m, err := l.nc.RequestWithContext(ctx, getSubject, question)
+	if err != nil {
+		return Recorded{}, false, err
+	}
+	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message *struct {
 			Subject  string    `json:"subject"`
@@ -83,40 +110,47 @@ func (l *Log) next(ctx context.Context, filter string, from uint64) (Recorded, b
 			Time     time.Time `json:"time"`
 		} `json:"message"`
 	}
-	if err := l.ask(ctx, "$JS.API.STREAM.MSG.GET."+Stream, req, &resp); err != nil {
-		return Recorded{}, false, fmt.Errorf("read the event log: %w", err)
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return Recorded{}, false, err
 	}
 	switch {
-	case resp.Error != nil && resp.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return Recorded{}, false, nil
-	case resp.Error != nil:
-		return Recorded{}, false, fmt.Errorf("read the event log: %w", resp.Error)
-	case resp.Message == nil:
-		return Recorded{}, false, errors.New("read the event log: the server's answer has no message")
+	case answer.Error != nil:
+		return Recorded{}, false, answer.Error
+	case answer.Message == nil:
+		return Recorded{}, false, errors.New("the server's answer has no message")
 	}
-	header, err := nats.DecodeHeadersMsg(resp.Message.Header)
+	header, err := nats.DecodeHeadersMsg(answer.Message.Header)
 	if err != nil {
-		return Recorded{}, false, fmt.Errorf("event %d of the log: %w", resp.Message.Sequence, err)
+		return Recorded{}, false, fmt.Errorf("event %d of the log: %w", answer.Message.Sequence, err)
 	}
-	e, err := stored(header, resp.Message.Data, resp.Message.Sequence, resp.Message.Time)
-	return recorded(e, resp.Message.Subject, header), err == nil, err
+	e, err := stored(header, answer.Message.Data, answer.Message.Sequence, answer.Message.Time)
+	return recorded(e, answer.Message.Subject, header), err == nil, err
 }
 
-// ask sends a request to the JetStream API, again while no leader answers.
-func (l *Log) ask(ctx context.Context, subject string, req []byte, resp any) error {
-	return l.persist(ctx, func(ctx context.Context) error {
-		m, err := l.nc.RequestWithContext(ctx, subject, req)
-		if err != nil {
-			return err
-		}
-		var refusal struct {
-			Error *jetstream.APIError `json:"error"`
-		}
-		if json.Unmarshal(m.Data, &refusal) == nil && refusal.Error != nil && verdict(refusal.Error) == sendAgain {
-			return refusal.Error
-		}
-		return json.Unmarshal(m.Data, resp)
-	})
+// askOwn puts the question to the process's own server, whose direct answer is
+// the leader's and takes a third of the time.
+func (l *Log) askOwn(ctx context.Context, question []byte) (Recorded, bool, error) {
+	m, err := l.nc.RequestWithContext(ctx, directSubject, question)
+	if err != nil {
+		return Recorded{}, false, err
+	}
+	if status := m.Header.Get("Status"); status == "404" {
+		return Recorded{}, false, nil
+	} else if status != "" {
+		return Recorded{}, false, fmt.Errorf("the server answers %s: %s", status, m.Header.Get("Description"))
+	}
+	sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return Recorded{}, false, fmt.Errorf("the sequence of the server's answer: %w", err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+	if err != nil {
+		return Recorded{}, false, fmt.Errorf("the time of event %d of the log: %w", sequence, err)
+	}
+	e, err := stored(m.Header, m.Data, sequence, at)
+	return recorded(e, m.Header.Get(jetstream.SubjectHeader), m.Header), err == nil, err
 }
 
 // Read gives the committed events in order, up to the newest at the time of

@@ -115,7 +115,7 @@ func newBench(ctx context.Context, dir string, always bool) (*bench, error) {
 	if b.server, err = embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "log"), SyncAlways: always}); err != nil {
 		return nil, err
 	}
-	if b.log, err = eventlog.Open(ctx, b.server.Conn(), eventlog.Options{Logger: b.logger}); err != nil {
+	if b.log, err = eventlog.Open(ctx, b.server.Conn(), eventlog.Options{Logger: b.logger, Own: true}); err != nil {
 		return nil, err
 	}
 	b.states, err = state.NewStore(ctx, b.log, b.logger)

@@ -175,7 +175,7 @@ func (s *system) openStores(ctx context.Context) error {
 	open, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var err error
-	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger, Replicas: s.options.Replicas, Trouble: s.trouble}); err != nil {
+	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger, Replicas: s.options.Replicas, Trouble: s.trouble, Own: s.options.NATS == ""}); err != nil {
 		return err
 	}
 	if s.states, err = state.NewStore(open, s.log, s.logger); err != nil {

@@ -45,7 +45,7 @@ func New(t testing.TB) *Bench {
 	s, err := embedded.Start(Context(t), embedded.Options{Dir: filepath.Join(dir, "log")})
 	must(t, err)
 	t.Cleanup(s.Close)
-	b := NewOver(t, s.Conn(), 1)
+	b := newOver(t, s.Conn(), eventlog.Options{Own: true})
 	b.Server = s
 	return b
 }
@@ -53,10 +53,16 @@ func New(t testing.TB) *Bench {
 // NewOver makes a bench over a NATS connection, with a log of that many replicas.
 func NewOver(t testing.TB, nc *nats.Conn, replicas int) *Bench {
 	t.Helper()
+	return newOver(t, nc, eventlog.Options{Replicas: replicas})
+}
+
+func newOver(t testing.TB, nc *nats.Conn, o eventlog.Options) *Bench {
+	t.Helper()
 	ctx, dir := Context(t), t.TempDir()
 	b := &Bench{dir: dir, Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: level()}))}
 	var err error
-	b.Log, err = eventlog.Open(ctx, nc, eventlog.Options{Logger: b.Logger, Replicas: replicas})
+	o.Logger = b.Logger
+	b.Log, err = eventlog.Open(ctx, nc, o)
 	must(t, err)
 	b.States, err = state.NewStore(ctx, b.Log, b.Logger)
 	must(t, err)
