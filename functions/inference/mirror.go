@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"millrace.dev/shared/state"
 )
 
@@ -48,9 +46,6 @@ func (m *mirrors) copyOf(s *served, c call, q *request) *mirrored {
 		return nil
 	}
 	cost := int64(len(q.body)) + 1024
-	if q.rpc != nil {
-		cost += int64(proto.Size(q.rpc))
-	}
 	if m.bytes.Add(cost) > maxMirroredBytes || len(m.waiting) == cap(m.waiting) {
 		m.bytes.Add(-cost)
 		m.f.meters.mirrored.WithLabelValues(s.name, "dropped").Inc()
@@ -61,6 +56,9 @@ func (m *mirrors) copyOf(s *served, c call, q *request) *mirrored {
 	again.header, again.bare, again.rpc = q.header, q.bare, q.rpc
 	if again.raw = nil; q.raw != nil {
 		again.raw = again.body[again.header:]
+	}
+	if q.rpc {
+		_ = again.message.read(again.body[again.header:]) // it has been read before
 	}
 	return &mirrored{served: s, call: c, request: again, cost: cost}
 }

@@ -18,6 +18,11 @@ type mistake struct {
 
 func (m *mistake) Error() string { return m.text }
 
+// retried says whether the same request may be answered in a while.
+func (m *mistake) retried() bool {
+	return m.code == http.StatusTooManyRequests || m.code == http.StatusServiceUnavailable
+}
+
 func mistakef(code int, format string, args ...any) error {
 	return &mistake{code: code, text: fmt.Sprintf(format, args...)}
 }

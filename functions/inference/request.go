@@ -11,7 +11,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"millrace.dev/functions/inference/oip"
 	"millrace.dev/shared/onnx"
 )
 
@@ -25,9 +24,10 @@ type request struct {
 	header int
 	raw    []byte
 	bare   bool
-	// rpc is the request, and reply its answer, when it came by gRPC.
-	rpc   *oip.ModelInferRequest
-	reply *oip.ModelInferResponse
+	// rpc says that the request came by gRPC: message is what the body has
+	// behind header.
+	rpc     bool
+	message message
 
 	out []byte
 	// outJSON is how much of out is JSON; 0 when all of it is.
@@ -68,18 +68,12 @@ func (f *F) take() *request {
 	q := f.requests.Get().(*request)
 	q.body, q.out, q.id, q.parameters, q.outputs = q.body[:0], q.out[:0], nil, q.parameters[:0], q.outputs[:0]
 	q.given, q.rows, q.header, q.outJSON = false, 0, 0, 0
-	q.raw, q.bare, q.binary, q.rpc, q.reply = nil, false, false, nil, nil
+	q.raw, q.bare, q.binary, q.rpc = nil, false, false, false
 	q.mirrored = nil
 	return q
 }
 
 func (f *F) put(q *request) {
-	if q.rpc != nil {
-		q.rpc, q.reply = nil, nil
-		for i := range q.columns {
-			clear(q.columns[i].Strings) // they are views of the message
-		}
-	}
 	if cap(q.body) <= keepBytes && cap(q.out) <= keepBytes && q.rows <= keepRows {
 		f.requests.Put(q)
 	}
@@ -176,7 +170,7 @@ const (
 // parse reads the rows and settles the id.
 func (q *request) parse(s *served, v *version, c call, maxRows int) (err error) {
 	switch {
-	case q.rpc != nil:
+	case q.rpc:
 		err = q.readRPC(s, v, maxRows)
 	case q.bare:
 		err = q.readBare(s, v, maxRows)

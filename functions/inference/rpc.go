@@ -2,16 +2,12 @@ package inference
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/status"
 
 	"millrace.dev/functions/inference/oip"
 )
@@ -36,6 +32,7 @@ func newRPC(f *F) *rpc {
 }
 
 func (s *rpc) routes(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+oip.GRPCInferenceService_ModelInfer_FullMethodName, s.infer)
 	mux.HandleFunc("POST /"+oip.GRPCInferenceService_ServiceDesc.ServiceName+"/", func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.f.cfg.ReadTimeout)) // without one where there can be none
 		s.ServeHTTP(w, r)
@@ -51,81 +48,6 @@ func (s *rpc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.server.ServeHTTP(w, r)
-}
-
-// ModelInfer predicts.
-func (s *rpc) ModelInfer(ctx context.Context, in *oip.ModelInferRequest) (*oip.ModelInferResponse, error) {
-	out, err := s.f.answerCall(ctx, rpcCall(ctx, in), in)
-	return out, rpcError(err)
-}
-
-func rpcCall(ctx context.Context, in *oip.ModelInferRequest) call {
-	c := call{model: in.GetModelName(), version: in.GetModelVersion(), id: in.GetId()}
-	md, _ := metadata.FromIncomingContext(ctx)
-	c.key = first(md.Get(headerKey))
-	if c.version == "" {
-		c.version = first(md.Get(headerVersion))
-	}
-	if c.id == "" {
-		c.id = first(md.Get(headerRequestID))
-	}
-	return c
-}
-
-// answerCall answers one request that came by gRPC, and writes down what came
-// of it, as answer does for HTTP.
-func (f *F) answerCall(ctx context.Context, c call, in *oip.ModelInferRequest) (*oip.ModelInferResponse, error) {
-	f.meters.inFlight.Inc()
-	defer f.meters.inFlight.Dec()
-	s, err := f.routing.Load().model(c.model)
-	if err != nil {
-		f.meters.refused("", codeOf(err))
-		return nil, err
-	}
-	q := f.take()
-	defer f.put(q)
-	q.rpc = in
-	if err := f.gate.enter(ctx); err != nil {
-		f.meters.refused(s.name, codeOf(err))
-		return nil, err
-	}
-	began := time.Now()
-	s, sh, err := f.work(ctx, s, c, q)
-	v := sh.version
-	if v == nil {
-		f.meters.refused(s.name, codeOf(err))
-		return nil, err
-	}
-	defer v.release()
-	a := outcome{version: v, route: sh.route, at: began, code: http.StatusOK}
-	if err != nil {
-		f.failed(ctx, s, sh, q, a, err)
-		return nil, err
-	}
-	f.answered(s, q, a, time.Now())
-	return q.reply, nil
-}
-
-// rpcCodes are the codes of HTTP statuses. 429 is one that clients try again
-// after a while, 413 one that they need not.
-var rpcCodes = map[int]codes.Code{
-	http.StatusBadRequest: codes.InvalidArgument, http.StatusRequestEntityTooLarge: codes.InvalidArgument,
-	http.StatusNotFound: codes.NotFound, http.StatusConflict: codes.FailedPrecondition,
-	http.StatusTooManyRequests: codes.ResourceExhausted, http.StatusServiceUnavailable: codes.Unavailable,
-	http.StatusGatewayTimeout: codes.DeadlineExceeded, statusGone: codes.Canceled,
-}
-
-// rpcError says in gRPC's words what writeMistake says in HTTP's.
-func rpcError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if m, ok := errors.AsType[*mistake](err); ok {
-		if code, ok := rpcCodes[m.code]; ok {
-			return status.Error(code, m.text)
-		}
-	}
-	return status.Error(codes.Internal, err.Error())
 }
 
 // ServerLive says that the process answers.

@@ -3,14 +3,19 @@ package inference
 import (
 	"context"
 	"fmt"
+	"math"
+	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
@@ -134,7 +139,7 @@ func TestRPC(t *testing.T) {
 			"Column":  {func(in *oip.ModelInferRequest) { in.Inputs[2].Name = "our" }, codes.InvalidArgument, `there is no column "our"; version 1 of flights reads carrier`},
 			"Missing": {func(in *oip.ModelInferRequest) { in.Inputs = in.Inputs[1:] }, codes.InvalidArgument, "column carrier (BYTES) is missing"},
 			"Shape":   {func(in *oip.ModelInferRequest) { in.Inputs[2].Shape = []int64{2} }, codes.InvalidArgument, "input hour has 1 values in int64_contents, the field of datatype INT64, and its shape says 2"},
-			"Huge":    {func(in *oip.ModelInferRequest) { in.Inputs[2].Shape = []int64{1 << 62} }, codes.InvalidArgument, "the request has more than 10000 rows"},
+			"Huge":    {func(in *oip.ModelInferRequest) { in.Inputs[2].Shape = []int64{1 << 62} }, codes.ResourceExhausted, "the request has more than 10000 rows"},
 			"Field":   {func(in *oip.ModelInferRequest) { in.Inputs[2].Datatype = "INT32" }, codes.InvalidArgument, "input hour has 0 values in int_contents"},
 			"Range": {func(in *oip.ModelInferRequest) {
 				in.Inputs[2].Datatype, in.Inputs[2].Contents = "INT8", &oip.InferTensorContents{IntContents: []int32{300}}
@@ -210,14 +215,78 @@ func TestRPC(t *testing.T) {
 	t.Run("TooManyBytes", func(t *testing.T) {
 		in := g.typed(t, 1)
 		in.Id = strings.Repeat("x", int(w.cfg.MaxBodyBytes))
-		if _, err := c.ModelInfer(ctx, in); status.Code(err) != codes.ResourceExhausted {
+		if _, err := c.ModelInfer(ctx, in); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "the body has more than 8388608 bytes; send the rows in several requests") || len(status.Convert(err).Details()) > 0 {
 			t.Errorf("%v", err)
 		}
 	})
 
+	t.Run("Compressed", func(t *testing.T) {
+		out, err := c.ModelInfer(ctx, g.typed(t, 3), grpc.UseCompressor(gzip.Name))
+		must(t, err)
+		if fmt.Sprint(out.GetOutputs()[1].GetContents().GetFp32Contents()) != fmt.Sprint(probabilities) {
+			t.Errorf("%v", out)
+		}
+		bomb := g.typed(t, 1)
+		bomb.Inputs[0].Contents.BytesContents[0] = make([]byte, w.cfg.MaxBodyBytes+1)
+		if _, err := c.ModelInfer(ctx, bomb, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("%v", err)
+		}
+	})
+
+	t.Run("Deadline", func(t *testing.T) {
+		for range w.f.cfg.Concurrency {
+			must(t, w.f.gate.enter(ctx))
+		}
+		late, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		if _, err := c.ModelInfer(late, g.typed(t, 1)); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("%v", err)
+		}
+		for range w.f.cfg.Concurrency {
+			w.f.gate.leave()
+		}
+	})
+
 	w.stop()
-	if _, rows := w.logged(); len(rows) != 3+3+3+1 {
+	if _, rows := w.logged(); len(rows) != 3+3+3+1+3 {
 		t.Errorf("%d rows are in the prediction log", len(rows))
+	}
+}
+
+// TestRPCBusy tells one client too many to come again, and when.
+func TestRPCBusy(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Concurrency, w.cfg.Queue = 1, 0
+	w.ConfigureYAML(t, flights)
+	w.promote("flights", w.register("flights", "lightgbm"))
+	w.start()
+	must(t, w.f.gate.enter(t.Context())) // somebody works
+	defer w.f.gate.leave()
+	var trailer metadata.MD
+	_, err := oip.NewGRPCInferenceServiceClient(w.dial()).ModelInfer(t.Context(), goldenOf(t, "lightgbm").typed(t, 1), grpc.Trailer(&trailer))
+	st := status.Convert(err)
+	if st.Code() != codes.ResourceExhausted || st.Message() != "too many requests at once; try again in a second" || len(st.Details()) != 1 {
+		t.Fatalf("%v %v", err, st.Details())
+	}
+	if retry, ok := st.Details()[0].(*errdetails.RetryInfo); !ok || retry.GetRetryDelay().AsDuration() != time.Second || first(trailer.Get("grpc-retry-pushback-ms")) != "1000" {
+		t.Errorf("%v %v", st.Details(), trailer)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	for text, want := range map[string]time.Duration{"5S": 5 * time.Second, "100m": 100 * time.Millisecond, "99999999H": 0, "": 0, "x": -1, "1x": -1, "123456789S": -1, "-1S": -1} {
+		ctx, cancel, err := withTimeout(t.Context(), text)
+		if err != nil {
+			if want >= 0 {
+				t.Errorf("%q: %v", text, err)
+			}
+			continue
+		}
+		at, bounded := ctx.Deadline()
+		cancel()
+		if want < 0 || bounded != (want > 0) || bounded && time.Until(at) > want {
+			t.Errorf("%q: %v %v", text, at, bounded)
+		}
 	}
 }
 
@@ -251,12 +320,17 @@ func TestDrainWithRPC(t *testing.T) {
 	}
 }
 
+// FuzzReadRPC holds the messages that are read on the wire against the
+// generated code: what that refuses may be refused or not, what it takes is
+// read to the same columns, or refused for the same reason.
 func FuzzReadRPC(f *testing.F) {
 	s, v := sketch()
-	seed := &oip.ModelInferRequest{}
+	seed := &oip.ModelInferRequest{ModelName: "m", ModelVersion: "1", Id: "id", Parameters: map[string]*oip.InferParameter{
+		"tenant": {ParameterChoice: &oip.InferParameter_StringParam{StringParam: "a"}},
+	}}
 	for _, in := range []*oip.ModelInferRequest_InferInputTensor{
 		{Name: "s", Datatype: "BYTES", Contents: &oip.InferTensorContents{BytesContents: [][]byte{[]byte("a"), []byte("ü")}}},
-		{Name: "i", Datatype: "INT8", Contents: &oip.InferTensorContents{IntContents: []int32{1, 2}}},
+		{Name: "i", Datatype: "INT8", Contents: &oip.InferTensorContents{IntContents: []int32{1, -2}}},
 		{Name: "f", Datatype: "FP32", Contents: &oip.InferTensorContents{Fp32Contents: []float32{1, 2}}},
 		{Name: "b", Datatype: "BOOL", Contents: &oip.InferTensorContents{BoolContents: []bool{true, false}}},
 		{Name: "t", Datatype: "INT64", Contents: &oip.InferTensorContents{Int64Contents: []int64{1, 2}}},
@@ -264,20 +338,146 @@ func FuzzReadRPC(f *testing.F) {
 		in.Shape = []int64{2, 1}
 		seed.Inputs = append(seed.Inputs, in)
 	}
-	b, err := proto.Marshal(seed)
-	must(f, err)
-	f.Add(b)
-	q := &request{rpc: seed}
-	must(f, q.parse(s, v, call{}, 100))
+	f.Add(wireOf(f, seed))
+	for _, change := range []func(*oip.ModelInferRequest_InferInputTensor){
+		func(in *oip.ModelInferRequest_InferInputTensor) {
+			in.Datatype, in.Contents = "FP64", &oip.InferTensorContents{Fp64Contents: []float64{1, math.NaN()}}
+		},
+		func(in *oip.ModelInferRequest_InferInputTensor) {
+			in.Datatype, in.Contents = "UINT64", &oip.InferTensorContents{Uint64Contents: []uint64{1, 1 << 63}}
+		},
+		func(in *oip.ModelInferRequest_InferInputTensor) {
+			in.Datatype, in.Contents = "UINT16", &oip.InferTensorContents{UintContents: []uint32{1, 1 << 31}}
+		},
+	} {
+		changed := proto.CloneOf(seed)
+		change(changed.GetInputs()[2])
+		f.Add(wireOf(f, changed))
+	}
+	read := func(q *request, b []byte) error {
+		q.rpc, q.id, q.outputs = true, nil, q.outputs[:0]
+		q.body, q.header = append(append(q.body[:0], 0, 0, 0, 0, 0), b...), rpcPrefix
+		if err := q.message.read(q.body[q.header:]); err != nil {
+			return err
+		}
+		return q.parse(s, v, call{}, 100)
+	}
+	q := &request{}
+	must(f, read(q, wireOf(f, seed)))
 	checkDecoded(f, q)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := &oip.ModelInferRequest{}
-		if proto.Unmarshal(b, in) != nil {
-			return
-		}
-		q.rpc, q.outputs = in, q.outputs[:0]
-		if q.parse(s, v, call{id: in.GetId()}, 100) == nil {
+		known := proto.Unmarshal(b, in) == nil
+		err := read(q, b)
+		if err == nil {
 			checkDecoded(t, q)
 		}
+		if !known {
+			return
+		}
+		other := &request{}
+		if again := read(other, wireOf(t, in)); (again == nil) != (err == nil) || err != nil && err.Error() != again.Error() {
+			t.Fatalf("%v\nas the generated code writes it: %v", err, again)
+		}
+		if err != nil {
+			return
+		}
+		if string(q.id) != in.GetId() && in.GetId() != "" || string(q.message.model) != in.GetModelName() || string(q.message.version) != in.GetModelVersion() {
+			t.Fatalf("%s %s %s of %v", q.id, q.message.model, q.message.version, in)
+		}
+		for i := range q.columns {
+			if got, want := fmt.Sprint(q.columns[i].Column), fmt.Sprint(other.columns[i].Column); got != want {
+				t.Fatalf("%s\nas the generated code writes it: %s", got, want)
+			}
+		}
+		if len(in.GetRawInputContents()) == 0 {
+			holdsContents(t, q, in)
+		}
 	})
+}
+
+func wireOf(t testing.TB, in *oip.ModelInferRequest) []byte {
+	t.Helper()
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(in)
+	must(t, err)
+	return b
+}
+
+// holdsContents compares the columns with what the generated code has read.
+func holdsContents(t *testing.T, q *request, in *oip.ModelInferRequest) {
+	t.Helper()
+	for _, tensor := range in.GetInputs() {
+		i := slices.IndexFunc(q.columns, func(c column) bool { return c.Name == tensor.GetName() })
+		if i < 0 {
+			continue
+		}
+		c, from := &q.columns[i], tensor.GetContents()
+		for row := range c.rows {
+			var want any
+			switch tensor.GetDatatype() {
+			case "BOOL":
+				want = from.GetBoolContents()[row]
+			case "INT8", "INT16", "INT32":
+				want = from.GetIntContents()[row]
+			case "INT64":
+				want = from.GetInt64Contents()[row]
+			case "UINT8", "UINT16", "UINT32":
+				want = from.GetUintContents()[row]
+			case "UINT64":
+				want = from.GetUint64Contents()[row]
+			case "FP32":
+				want = float64(from.GetFp32Contents()[row])
+			case "FP64":
+				want = from.GetFp64Contents()[row]
+			default:
+				want = string(from.GetBytesContents()[row])
+			}
+			if got := valueOf(c, row); !sameValue(c, got, want) {
+				t.Fatalf("column %s, row %d: %v, want %v", c.Name, row, got, want)
+			}
+		}
+	}
+}
+
+func valueOf(c *column, row int) any {
+	switch c.feature.Type {
+	case onnx.String:
+		return c.Strings[row]
+	case onnx.Float:
+		return c.Floats[row]
+	case onnx.Bool:
+		return c.Bools[row]
+	}
+	return c.Ints[row]
+}
+
+// sameValue compares a column's value with the tensor's, as which it may have
+// been of another type.
+func sameValue(c *column, got, want any) bool {
+	if text, ok := want.(string); ok && c.feature.Type == onnx.Timestamp {
+		at, err := time.Parse(time.RFC3339Nano, text)
+		return err == nil && got == at.UnixMicro()
+	}
+	number := func(v any) string {
+		switch v := v.(type) {
+		case bool:
+			return map[bool]string{true: "1", false: "0"}[v]
+		case float64:
+			return big.NewFloat(0).SetFloat64(v).Text('g', 40)
+		case string:
+			return v
+		}
+		f, _, err := big.ParseFloat(fmt.Sprint(v), 10, 64, big.ToNearestEven)
+		if err != nil {
+			return err.Error()
+		}
+		return f.Text('g', 40)
+	}
+	if x, ok := want.(float64); ok && math.IsNaN(x) { // a missing value
+		return true
+	}
+	if x, ok := want.(float64); ok && math.IsInf(x, 0) {
+		return got == want
+	}
+	return number(got) == number(want)
 }

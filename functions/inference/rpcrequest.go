@@ -1,18 +1,115 @@
 package inference
 
-import (
-	"maps"
+import "google.golang.org/protobuf/encoding/protowire"
 
-	"google.golang.org/protobuf/proto"
+// message is a ModelInferRequest that lies in a request's body: views of it.
+// Its tensors are read straight into the columns; the fuzz tests hold that
+// against the generated code.
+type message struct {
+	model, version, id []byte
+	parameters         [][]byte // entries of the map
+	inputs             [][]byte
+	outputs            [][]byte
+	raw                [][]byte
+}
 
-	"millrace.dev/functions/inference/oip"
-)
+// forget lets go of the body.
+func (m *message) forget() {
+	*m = message{parameters: m.parameters[:0], inputs: m.inputs[:0], outputs: m.outputs[:0], raw: m.raw[:0]}
+}
+
+// read finds the fields of the message, and makes sure of all that is sent
+// back.
+func (m *message) read(body []byte) error {
+	m.forget()
+	var f field
+	for w := wire(body); len(w) > 0; {
+		err := w.next(&f)
+		switch {
+		case err != nil:
+		case f.is(requestModel):
+			m.model, err = f.text("the model's name")
+		case f.is(requestVersion):
+			m.version, err = f.text("the model's version")
+		case f.is(requestID):
+			m.id, err = f.text("the request's id")
+		case f.is(requestParameters):
+			m.parameters = append(m.parameters, f.bytes)
+			err = checkEntry(f.bytes)
+		case f.is(requestInputs):
+			m.inputs = append(m.inputs, f.bytes)
+		case f.is(requestOutputs):
+			m.outputs = append(m.outputs, f.bytes)
+		case f.is(requestRaw):
+			m.raw = append(m.raw, f.bytes)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkEntry makes sure that a parameter can be read by whoever gets it back.
+func checkEntry(entry []byte) error {
+	var f, inner field
+	for w := wire(entry); len(w) > 0; {
+		err := w.next(&f)
+		switch {
+		case err != nil:
+		case f.is(entryKey):
+			_, err = f.text("the name of a parameter")
+		case f.is(entryValue):
+			for v := wire(f.bytes); len(v) > 0 && err == nil; {
+				if err = v.next(&inner); err == nil && inner.is(parameterText) {
+					_, err = inner.text("a parameter")
+				}
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyOf is the name of a parameter.
+func keyOf(entry []byte) (key []byte) {
+	var f field
+	for w := wire(entry); len(w) > 0 && w.next(&f) == nil; {
+		if f.is(entryKey) {
+			key = f.bytes
+		}
+	}
+	return key
+}
+
+// nameOf is the name of an output that is asked for.
+func nameOf(output []byte) (name []byte, err error) {
+	var f field
+	for w := wire(output); len(w) > 0; {
+		if err = w.next(&f); err != nil {
+			return nil, err
+		}
+		if f.is(tensorName) {
+			if name, err = f.text("the name of an output"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return name, nil
+}
 
 // readRPC reads a request that came by gRPC.
 func (q *request) readRPC(s *served, v *version, maxRows int) error {
 	q.expect(v)
-	for _, o := range q.rpc.GetOutputs() {
-		at, err := v.output([]byte(o.GetName()))
+	m := &q.message
+	for _, o := range m.outputs {
+		name, err := nameOf(o)
+		if err != nil {
+			return err
+		}
+		at, err := v.output(name)
 		if err == nil {
 			err = q.ask(v, asked{at: at})
 		}
@@ -20,19 +117,19 @@ func (q *request) readRPC(s *served, v *version, maxRows int) error {
 			return err
 		}
 	}
-	inputs, raw := q.rpc.GetInputs(), q.rpc.GetRawInputContents()
-	if q.binary = len(raw) > 0; q.binary && len(raw) != len(inputs) {
-		return invalid("there are %d inputs and %d raw_input_contents; there must be one for each", len(inputs), len(raw))
+	if q.binary = len(m.raw) > 0; q.binary && len(m.raw) != len(m.inputs) {
+		return invalid("there are %d inputs and %d raw_input_contents; there must be one for each", len(m.inputs), len(m.raw))
 	}
-	if len(inputs) == 0 {
+	if len(m.inputs) == 0 {
 		return invalid("inputs is missing: a list with one tensor for each column: %s", v.featureList())
 	}
-	for i, in := range inputs {
+	for i, in := range m.inputs {
 		t := &q.tensor
-		if err := t.describe(in); err != nil {
+		typed, err := t.describe(in)
+		if err != nil {
 			return err
 		}
-		if q.binary && proto.Size(in.GetContents()) > 0 { // MLServer sends empty ones
+		if q.binary && typed { // MLServer sends empty ones
 			return invalid("input %s has contents, and the request has raw_input_contents; it must have one of them", t.name)
 		}
 		to, k, err := q.place(t, s, v, maxRows, q.binary)
@@ -41,114 +138,59 @@ func (q *request) readRPC(s *served, v *version, maxRows int) error {
 			return err
 		case to == nil:
 		case q.binary:
-			err = t.readRaw(to, raw[i])
+			err = t.readRaw(to, m.raw[i])
 		default:
-			err = t.readContents(to, k, in.GetContents())
+			err = t.readContents(to, k, in)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	if len(q.message.id) > 0 {
+		q.id = q.message.id
+	}
 	return q.check(v, maxRows)
 }
 
-func (t *tensor) describe(in *oip.ModelInferRequest_InferInputTensor) error {
-	*t = tensor{name: append(t.name[:0:0], in.GetName()...), datatype: append(t.datatype[:0:0], in.GetDatatype()...), rank: len(in.GetShape())}
+// describe reads what a tensor is, and whether it has contents.
+func (t *tensor) describe(in []byte) (typed bool, err error) {
+	*t = tensor{}
+	var f field
+	for w := wire(in); len(w) > 0; {
+		err := w.next(&f)
+		switch {
+		case err != nil:
+		case f.is(tensorName):
+			t.name, err = f.text("the name of an input")
+		case f.is(tensorDatatype):
+			t.datatype, err = f.text("the datatype of an input")
+		case f.repeats(tensorShape, protowire.VarintType):
+			err = f.integers(t.addDimension)
+		case f.is(tensorContents):
+			typed = typed || len(f.bytes) > 0
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case len(t.name) == 0:
-		return invalid("an input has no name")
+		return false, invalid("an input has no name")
 	case t.rank > len(t.shape):
-		return invalid("input %s: its shape has more than %d dimensions", t.name, len(t.shape))
+		return false, invalid("input %s: its shape has more than %d dimensions", t.name, len(t.shape))
 	}
-	for i, n := range in.GetShape() {
+	for _, n := range t.shape[:t.rank] {
 		if n < 0 {
-			return invalid("input %s: a dimension of its shape is no whole number from 0", t.name)
+			return false, invalid("input %s: a dimension of its shape is no whole number from 0", t.name)
 		}
-		t.shape[i] = n
 	}
+	return typed, nil
+}
+
+func (t *tensor) addDimension(n uint64) error {
+	if t.rank < len(t.shape) {
+		t.shape[t.rank] = int64(n)
+	}
+	t.rank++
 	return nil
-}
-
-// readContents deals the values of a tensor out to the columns it fills, from
-// the field of its datatype.
-func (t *tensor) readContents(to []column, k kind, c *oip.InferTensorContents) error {
-	switch k.datatype {
-	case "BOOL":
-		return deal(t, to, "bool_contents", c.GetBoolContents(), (*column).putBool)
-	case "INT8", "INT16", "INT32":
-		return deal(t, to, "int_contents", c.GetIntContents(), func(c *column, i int32) error {
-			if float64(i) < k.low || float64(i) > k.top {
-				return c.isNot(i, k.datatype)
-			}
-			return c.putInt(int64(i))
-		})
-	case "INT64":
-		return deal(t, to, "int64_contents", c.GetInt64Contents(), (*column).putInt)
-	case "UINT8", "UINT16", "UINT32":
-		return deal(t, to, "uint_contents", c.GetUintContents(), func(c *column, u uint32) error {
-			if float64(u) > k.top {
-				return c.isNot(u, k.datatype)
-			}
-			return c.putInt(int64(u))
-		})
-	case "UINT64":
-		return deal(t, to, "uint64_contents", c.GetUint64Contents(), (*column).putUint)
-	case "FP32":
-		return deal(t, to, "fp32_contents", c.GetFp32Contents(), func(c *column, x float32) error { return c.putFloat(float64(x)) })
-	case "FP64":
-		return deal(t, to, "fp64_contents", c.GetFp64Contents(), (*column).putFloat)
-	}
-	return deal(t, to, "bytes_contents", c.GetBytesContents(), (*column).putText)
-}
-
-func deal[T any](t *tensor, to []column, field string, values []T, put func(*column, T) error) error {
-	if n := int(t.shape[0]) * len(to); len(values) != n {
-		return invalid("input %s has %d values in %s, the field of datatype %s, and its shape says %d", t.name, len(values), field, t.datatype, n)
-	}
-	for i, value := range values {
-		if err := put(&to[i%len(to)], value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// answerRPC makes the answer, which shares nothing with the request's memory.
-func (q *request) answerRPC(s *served, v *version, route string) {
-	parameters := map[string]*oip.InferParameter{}
-	maps.Copy(parameters, q.rpc.GetParameters())
-	delete(parameters, "binary_data_output")
-	parameters["route"] = &oip.InferParameter{ParameterChoice: &oip.InferParameter_StringParam{StringParam: route}}
-	r := &oip.ModelInferResponse{ModelName: s.name, ModelVersion: v.text, Id: string(q.id), Parameters: parameters}
-	for _, a := range q.wanted(v) {
-		o := &v.outputs[a.at]
-		out := &oip.ModelInferResponse_InferOutputTensor{Name: o.Name, Datatype: o.Datatype, Shape: []int64{int64(q.rows)}}
-		if len(o.Shape) == 2 {
-			out.Shape = append(out.Shape, o.Shape[1])
-		}
-		if q.binary {
-			r.RawOutputContents = append(r.RawOutputContents, q.appendRaw(make([]byte, 0, q.rawSize(v, o)), v, o))
-		} else {
-			out.Contents = q.contents(v, o)
-		}
-		r.Outputs = append(r.Outputs, out)
-	}
-	q.reply = r
-}
-
-func (q *request) contents(v *version, o *tensorInfo) *oip.InferTensorContents {
-	c := &oip.InferTensorContents{}
-	switch {
-	case o.Name == outputLabel:
-		for _, i := range q.labels {
-			c.BytesContents = append(c.BytesContents, []byte(v.contract.Classes[i]))
-		}
-	case v.bits == 64:
-		c.Fp64Contents = append(c.Fp64Contents, q.scores.Values...)
-	default:
-		for _, x := range q.scores.Values {
-			c.Fp32Contents = append(c.Fp32Contents, float32(x))
-		}
-	}
-	return c
 }

@@ -225,7 +225,7 @@ func point(s *served, c call, q *request) uint64 {
 	if c.key != "" {
 		return pointOf(s.name, c.key)
 	}
-	if !c.v1 && q.rpc == nil {
+	if !c.v1 && !q.rpc {
 		if id := idOf(q.json()); id != nil {
 			return pointOf(s.name, id)
 		}
@@ -267,8 +267,8 @@ func (f *F) run(ctx context.Context, s *served, v *version, route string, c call
 	q.label(v)
 	s.meters.predict.Observe(time.Since(parsed).Seconds())
 	switch {
-	case q.rpc != nil:
-		q.answerRPC(s, v, route)
+	case q.rpc:
+		q.writeRPC(s, v, route)
 	case c.v1:
 		q.writePredict(v)
 	default:

@@ -1,0 +1,87 @@
+package inference
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// rpcCodes are the codes of HTTP statuses.
+var rpcCodes = map[int]codes.Code{
+	http.StatusBadRequest: codes.InvalidArgument, http.StatusNotFound: codes.NotFound, http.StatusConflict: codes.FailedPrecondition,
+	http.StatusRequestEntityTooLarge: codes.ResourceExhausted, http.StatusTooManyRequests: codes.ResourceExhausted,
+	http.StatusUnsupportedMediaType: codes.Unimplemented, http.StatusServiceUnavailable: codes.Unavailable,
+	http.StatusRequestTimeout: codes.DeadlineExceeded, http.StatusGatewayTimeout: codes.DeadlineExceeded, statusGone: codes.Canceled,
+}
+
+// again is after how long a client that was one too many should try again.
+const again = time.Second
+
+// rpcError says in gRPC's words what writeMistake says in HTTP's. What may be
+// tried again carries a RetryInfo; a request that is too large does not.
+func rpcError(err error) error {
+	if err == nil {
+		return nil
+	}
+	m, ok := errors.AsType[*mistake](err)
+	if !ok {
+		return status.Error(codes.Internal, err.Error())
+	}
+	code, ok := rpcCodes[m.code]
+	if !ok {
+		return status.Error(codes.Internal, m.text)
+	}
+	st := status.New(code, m.text)
+	if m.retried() {
+		if with, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(again)}); err == nil {
+			st = with
+		}
+	}
+	return st.Err()
+}
+
+// The trailers of a call.
+const (
+	trailerStatus   = http.TrailerPrefix + "Grpc-Status"
+	trailerMessage  = http.TrailerPrefix + "Grpc-Message"
+	trailerDetails  = http.TrailerPrefix + "Grpc-Status-Details-Bin"
+	trailerPushback = http.TrailerPrefix + "Grpc-Retry-Pushback-Ms"
+)
+
+// writeStatus says what went wrong in the trailers. The pushback is for
+// clients that try again by themselves: when, or not at all.
+func writeStatus(h http.Header, err error) {
+	st := status.Convert(rpcError(err))
+	h[trailerStatus] = []string{strconv.Itoa(int(st.Code()))}
+	h[trailerMessage] = []string{percentEncoded(st.Message())}
+	if len(st.Proto().GetDetails()) > 0 {
+		if details, err := proto.Marshal(st.Proto()); err == nil {
+			h[trailerDetails] = []string{base64.RawStdEncoding.EncodeToString(details)}
+		}
+		h[trailerPushback] = []string{strconv.FormatInt(again.Milliseconds(), 10)}
+	} else if st.Code() == codes.ResourceExhausted {
+		h[trailerPushback] = []string{"-1"}
+	}
+}
+
+// percentEncoded is a text as gRPC has it in a header.
+func percentEncoded(text string) string {
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, len(text))
+	for i := range len(text) {
+		if ch := text[i]; ch >= ' ' && ch <= '~' && ch != '%' {
+			b = append(b, ch)
+		} else {
+			b = append(b, '%', digits[ch>>4], digits[ch&15])
+		}
+	}
+	return string(b)
+}
