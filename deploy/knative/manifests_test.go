@@ -129,7 +129,10 @@ func TestAlone(t *testing.T) {
 func TestRights(t *testing.T) {
 	want := map[string][]string{
 		"train-launcher": {"pods: get list", "pods/log: get", "jobs.batch: create get list delete"},
-		"promote":        {"services.serving.knative.dev: create get list patch", "revisions.serving.knative.dev: get list delete"},
+		"promote": {
+			"services.serving.knative.dev: create get patch", "revisions.serving.knative.dev: list delete",
+			"inferenceservices.serving.kserve.io: create get patch",
+		},
 	}
 	for _, dir := range overlays(t) {
 		in := build(t, dir)

@@ -106,6 +106,9 @@ func moves(eventType string) bool {
 
 // changed wakes the pipeline's follower, which is started when there is none.
 func (f *F) changed(ctx context.Context, name string) {
+	if f.cfg.Pipeline != "" && name != f.cfg.Pipeline {
+		return
+	}
 	f.followed.mu.Lock()
 	defer f.followed.mu.Unlock()
 	p := f.followed.pipelines[name]
@@ -160,6 +163,10 @@ func (p *follower) update(ctx context.Context) error {
 	if st.Config == nil {
 		return nil
 	}
+	st, err = p.f.narrowed(st)
+	if err != nil {
+		return err
+	}
 	p.log.setCanary(st.Rollout != nil)
 	next := &served{
 		name: p.name, state: st, log: p.log, meters: p.f.meters.model(p.name), sample: st.Config.Spec.Serve.Log.Sample,
@@ -198,6 +205,22 @@ func (p *follower) update(ctx context.Context) error {
 		p.said = shares
 	}
 	return failed
+}
+
+// narrowed is the state with the one version that this process serves in the
+// place of the route, if it serves one. The version keeps its part: a canary's
+// answers are a canary's.
+func (f *F) narrowed(st *state.Pipeline) (*state.Pipeline, error) {
+	version := f.cfg.Version
+	if version == 0 {
+		return st, nil
+	}
+	if st.Model(version) == nil {
+		return nil, fmt.Errorf("%s has no version %d yet", st.Name, version)
+	}
+	only := *st
+	only.Route.Weights = []events.Weight{{Version: version, Percent: 100}}
+	return &only, nil
 }
 
 // loadRoute gives the versions of the route, each held, and what went wrong.

@@ -31,6 +31,11 @@ type Config struct {
 	// rows may take.
 	ReadTimeout time.Duration `env:"MILLRACE_INFERENCE_READ_TIMEOUT" envDefault:"30s"`
 	Timeout     time.Duration `env:"MILLRACE_INFERENCE_TIMEOUT" envDefault:"30s"`
+	// Pipeline and Version, if set, are all that this process serves, whatever
+	// the route says of weights: a revision on a cluster, which splits the
+	// traffic before requests come here. It is ready when the version is loaded.
+	Pipeline string `env:"MILLRACE_INFERENCE_PIPELINE"`
+	Version  int    `env:"MILLRACE_INFERENCE_VERSION"`
 	// Threads that one request's rows may use.
 	Threads int `env:"MILLRACE_INFERENCE_THREADS" envDefault:"1"`
 	// SpareVersions is how many versions that are in no route stay loaded.
@@ -76,6 +81,9 @@ func (c Config) Validate() error {
 		if v.n <= 0 {
 			errs = append(errs, fmt.Errorf("MILLRACE_INFERENCE_%s must be more than 0", v.name))
 		}
+	}
+	if c.Version < 0 || c.Version > 0 && c.Pipeline == "" {
+		errs = append(errs, errors.New("MILLRACE_INFERENCE_VERSION is a version of MILLRACE_INFERENCE_PIPELINE, which must be set too"))
 	}
 	if c.Concurrency < 0 {
 		errs = append(errs, errors.New("MILLRACE_INFERENCE_CONCURRENCY must not be negative; 0 is four per processor"))
@@ -170,7 +178,7 @@ func (f *F) Ready(context.Context) error {
 	if f.life == nil || f.life.Err() != nil {
 		return errors.New("the function does not run")
 	}
-	late := time.Since(f.began) > f.cfg.ReadyWithin
+	late := time.Since(f.began) > f.cfg.ReadyWithin && f.cfg.Version == 0
 	select {
 	case <-f.listed:
 	default:
@@ -181,6 +189,9 @@ func (f *F) Ready(context.Context) error {
 	}
 	f.followed.mu.Lock()
 	defer f.followed.mu.Unlock()
+	if f.cfg.Version > 0 && len(f.followed.pipelines) == 0 {
+		return fmt.Errorf("the event log has no pipeline %s yet", f.cfg.Pipeline)
+	}
 	for _, p := range f.followed.pipelines {
 		select {
 		case <-p.settled:

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/state"
@@ -107,6 +109,31 @@ func TestCanary(t *testing.T) {
 		if byKey != 0 && byKey != 20 || byID != byKey || byHeader != byKey {
 			t.Errorf("of 20 requests of %s, %d went to the canary by key, %d by id, %d by the header's id", key, byKey, byID, byHeader)
 		}
+	}
+}
+
+// A process that is told its version serves that and nothing else, whatever
+// the weights say, and is ready when it has it.
+func TestOneVersion(t *testing.T) {
+	w := newWorld(t)
+	w.ConfigureYAML(t, flights)
+	w.promote("flights", w.register("flights", "lightgbm"))
+	w.promote("other", w.register("other", "logistic"))
+	w.cfg.Pipeline, w.cfg.Version, w.cfg.ReadyWithin = "flights", 2, time.Nanosecond
+	w.startIn(w.Deps(t, Name))
+	if err := w.f.Ready(t.Context()); err == nil {
+		t.Error("it is ready without its version")
+	}
+	w.canary("flights", w.register("flights", "logistic"), 1)
+	w.until("it is ready", func() error { return w.f.Ready(t.Context()) })
+	g := goldenOf(t, "lightgbm")
+	for range 20 {
+		if a := w.infer(g, 1); a.Version != "2" || a.Parameters["route"] != routeCanary {
+			t.Fatalf("%d %s", a.Code, a.Raw)
+		}
+	}
+	if a := w.ask("GET", "/v2/models/other", nil); a.Code != http.StatusNotFound {
+		t.Errorf("another pipeline: %d %s", a.Code, a.Raw)
 	}
 }
 

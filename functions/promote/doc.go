@@ -9,6 +9,12 @@
 // and is guarded by that noun, so that two events that meet decide one after
 // the other. A second delivery changes nothing. Time is the events' time.
 //
+// # What serves
+//
+// Every change of a route is an event of its own, which promote hears too: on
+// a cluster, what serves there follows it (see Follow), and elsewhere inference
+// does so by itself.
+//
 // # The way of a version
 //
 // The first approved version of a pipeline goes live at once. After that the

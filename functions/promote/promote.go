@@ -21,10 +21,15 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // F is the function. It holds no state and is safe for concurrent use.
-type F struct{}
+type F struct{ follow Follow }
 
-// New makes the function.
+// New makes the function for where inference follows the routes in the log by
+// itself: in one process, and wherever nothing else is told about them.
 func New(Config, function.Deps) (*F, error) { return &F{}, nil }
+
+// NewFollowed makes the function for where something outside of the log has
+// to follow the routes: on a cluster, the objects that serve.
+func NewFollowed(follow Follow) *F { return &F{follow: follow} }
 
 // Register registers the handlers.
 func (f *F) Register(m *function.Mux) {
@@ -33,6 +38,11 @@ func (f *F) Register(m *function.Mux) {
 	function.Handle(m, f.rollbackRequested, function.Guard(guarded))
 	function.Handle(m, f.predictionsLogged, function.Guard(guarded))
 	function.Handle(m, f.scheduleTicked, function.Guard(guarded))
+	// Its own: every change of a route.
+	function.Handle(m, follows[events.RolloutStarted](f), function.Guard(guarded))
+	function.Handle(m, follows[events.RolloutAdvanced](f), function.Guard(guarded))
+	function.Handle(m, follows[events.RolloutCompleted](f), function.Guard(guarded))
+	function.Handle(m, follows[events.RolloutAborted](f), function.Guard(guarded))
 }
 
 // modelApproved starts the rollout of a version, unless it has to wait.

@@ -45,6 +45,11 @@ type Settings struct {
 	Log   string        `env:"MILLRACE_LOG" envDefault:"info"`
 }
 
+// Storeless is a function's configuration that says that it reads and writes
+// no artifacts: Main opens no store for it, Deps.Artifacts is nil, and its
+// program need not link one.
+type Storeless interface{ Storeless() }
+
 // Main runs a function as a program: it reads the environment, connects,
 // receives events by push on Knative and by pull elsewhere, answers /healthz,
 // /readyz and /metrics, and drains at SIGTERM. It returns the exit code.
@@ -80,6 +85,9 @@ func run[C interface{ Validate() error }, F Function](ctx context.Context, name 
 		return err
 	}
 	teardown = append(teardown, stopTraces)
+	if _, without := any(config).(Storeless); without {
+		settings.Artifacts = ""
+	}
 	deps, closeDeps, err := connect(ctx, name, settings, logger)
 	if err != nil {
 		return err
@@ -128,17 +136,21 @@ func connect(ctx context.Context, name string, s Settings, logger *slog.Logger) 
 		nc.Close()
 		return Deps{}, nil, err
 	}
-	artifacts, err := artifact.OpenStore(ctx, s.Artifacts, filepath.Join(s.Dir, "artifacts"))
+	deps := Deps{Log: log, States: states, Logger: logger, Dir: dir}
+	if s.Artifacts == "" {
+		return deps, func() error { nc.Close(); return nil }, nil
+	}
+	deps.Artifacts, err = artifact.OpenStore(ctx, s.Artifacts, filepath.Join(s.Dir, "artifacts"))
 	if err != nil {
 		nc.Close()
 		return Deps{}, nil, err
 	}
 	closeAll := func() error {
-		err := artifacts.Close()
+		err := deps.Artifacts.Close()
 		nc.Close()
 		return err
 	}
-	return Deps{Log: log, States: states, Artifacts: artifacts, Logger: logger, Dir: dir}, closeAll, nil
+	return deps, closeAll, nil
 }
 
 // serve answers until ctx ends, then drains.

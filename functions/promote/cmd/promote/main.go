@@ -1,15 +1,21 @@
-// Command promote runs the function promote on its own.
+// Command promote runs the function promote on its own. On a Kubernetes
+// cluster, what serves there follows the routes.
 package main
 
 import (
 	"os"
 
-	_ "millrace.dev/shared/artifact/azure" // artifact stores azblob://
-	_ "millrace.dev/shared/artifact/gcs"   // artifact stores gs://
-	_ "millrace.dev/shared/artifact/s3"    // artifact stores s3://
-
 	"millrace.dev/functions/promote"
+	"millrace.dev/functions/promote/cluster"
 	"millrace.dev/shared/function"
 )
 
-func main() { os.Exit(function.Main(promote.Name, promote.New)) }
+func main() { os.Exit(function.Main(promote.Name, build)) }
+
+func build(cfg cluster.Config, _ function.Deps) (*promote.F, error) {
+	c, ok, err := cluster.In(cfg)
+	if err != nil || !ok {
+		return promote.NewFollowed(nil), err
+	}
+	return promote.NewFollowed(c.Follow), nil
+}

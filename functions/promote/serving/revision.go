@@ -1,0 +1,58 @@
+package serving
+
+import (
+	"cmp"
+	"strings"
+	"time"
+)
+
+// revision is a revision of a model's Service, and what became of it.
+type revision struct {
+	name    string
+	version int
+	created string
+	// ready is the condition's status: True, False or Unknown, since when, and
+	// why not.
+	ready string
+	since time.Time
+	why   string
+}
+
+func revisionOf(o Object, version int) *revision {
+	r := &revision{name: text(o, "metadata", "name"), version: version, created: text(o, "metadata", "creationTimestamp")}
+	r.ready, r.why, r.since = condition(o, "Ready")
+	return r
+}
+
+func (r *revision) better(than *revision) bool {
+	if (r.ready == "True") != (than.ready == "True") {
+		return r.ready == "True"
+	}
+	return r.created > than.created
+}
+
+// condition is the status of an object's condition, why it has it, and since when.
+func condition(o Object, kind string) (status, why string, since time.Time) {
+	for _, c := range list(o, "status", "conditions") {
+		if text(c, "type") != kind {
+			continue
+		}
+		since, _ = time.Parse(time.RFC3339, text(c, "lastTransitionTime"))
+		why = text(c, "reason")
+		if message := text(c, "message"); message != "" && message != why {
+			why = cmp.Or(why, kind) + ": " + message
+		}
+		return text(c, "status"), why, since
+	}
+	return "", "", time.Time{}
+}
+
+// refusal is why Knative makes no revision of the Service's template, if it
+// says so. What it says of another revision is not meant.
+func refusal(service Object) string {
+	status, why, _ := condition(service, "ConfigurationsReady")
+	if status == "False" && strings.Contains(why, text(service, "spec", "template", "metadata", "name")) {
+		return why
+	}
+	return ""
+}
