@@ -48,12 +48,17 @@ run: build examples ## Play a year of flights and stay up until Ctrl-C
 demo: build examples ## Play a year of flights and end with a summary
 	bin/millrace demo
 
+# The S3 server of the tests, kept in Go's build cache.
+.PHONY: versitygw
+versitygw:
+	@cd deploy/e2e/versitygw && GOWORK=off $(GO) tool -n versitygw >/dev/null
+
 .PHONY: test
-test: onnxruntime examples ## Test every module with the race detector
+test: onnxruntime examples versitygw ## Test every module with the race detector
 	$(GO) test -race work
 
 .PHONY: e2e
-e2e: build examples ## Test the whole chain only
+e2e: build examples versitygw ## Test the whole chain only
 	$(GO) test -race -count=1 ./deploy/e2e/...
 
 .PHONY: murder

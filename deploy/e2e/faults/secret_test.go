@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,9 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"millrace.dev/deploy/e2e/rig"
 	"millrace.dev/deploy/e2e/tumours"
@@ -40,10 +36,7 @@ var canaries = map[string]string{
 // takes one, lets it do all it does, and looks for them in every byte that it
 // wrote or answered.
 func TestSecretsStaySecret(t *testing.T) {
-	memory := s3mem.New()
-	must(t, memory.CreateBucket("artifacts"))
-	store := httptest.NewServer(gofakes3.New(memory).Server())
-	t.Cleanup(store.Close)
+	b := startBucket(t, canaries["the object store's key"])
 	n := &node{Name: "n1", Port: freePorts(t, 1)[0], Dir: t.TempDir(), User: "millrace", Password: canaries["the NATS password"]}
 	n.start(t)
 	t.Cleanup(func() { n.end(t, syscall.SIGKILL) })
@@ -52,7 +45,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	for name, v := range map[string]string{
 		"MILLRACE_TOKEN":        canaries["the token"],
 		"MILLRACE_NATS":         url,
-		"MILLRACE_ARTIFACTS":    "s3://artifacts?region=us-east-1&use_path_style=true&endpoint=" + store.URL,
+		"MILLRACE_ARTIFACTS":    b.options(b.Server),
 		"AWS_SECRET_ACCESS_KEY": canaries["the object store's key"],
 		"MILLRACE_SECRETS":      secrets(t),
 		"SOMEBODY_ELSES":        canaries["a variable of somebody else"],
@@ -71,7 +64,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	upload(t, p.System, "hiding/data/a.parquet", rows(t, 1))
 	run := rig.Await[events.TrainingCompleted](t, w).Data
 	rig.Await[events.ModelPromoted](t, w)
-	saw := environmentOf(t, memory, run)
+	saw := environmentOf(t, b, run)
 	for _, want := range []string{"PATH=", "HOME=", "MILLRACE_OUTPUT=", "PLAIN=visible"} {
 		if !strings.Contains(saw, want) {
 			t.Errorf("the trainer saw no %s in\n%s", want, saw)
@@ -99,12 +92,11 @@ func TestSecretsStaySecret(t *testing.T) {
 		looked++
 		return err
 	}))
-	list, err := memory.ListBucket("artifacts", &gofakes3.Prefix{}, gofakes3.ListBucketPage{})
-	must(t, err)
-	for _, c := range list.Contents {
-		look(t, "the object "+c.Key, object(t, memory, c.Key))
+	objects := b.objects(t)
+	for key, content := range objects {
+		look(t, "the object "+key, content)
 	}
-	t.Logf("looked into %d files, %d objects, %d answers", looked, len(list.Contents), len(answers))
+	t.Logf("looked into %d files, %d objects, %d answers", looked, len(objects), len(answers))
 }
 
 // secrets is the folder of train.env's secrets, apart from what is looked into.
@@ -140,23 +132,13 @@ func refusedStarts(t *testing.T, program string) {
 }
 
 // environmentOf is the environment that the trainer of a run has left.
-func environmentOf(t testing.TB, memory gofakes3.Backend, run events.TrainingCompleted) string {
+func environmentOf(t testing.TB, b bucket, run events.TrainingCompleted) string {
 	t.Helper()
 	i := slices.IndexFunc(run.Files, func(f events.File) bool { return f.Name == "environment.txt" })
 	if i < 0 {
 		t.Fatalf("the run left %+v", run.Files)
 	}
-	return string(object(t, memory, run.Files[i].URL))
-}
-
-func object(t testing.TB, memory gofakes3.Backend, key string) []byte {
-	t.Helper()
-	o, err := memory.GetObject("artifacts", key, nil)
-	must(t, err)
-	defer o.Contents.Close()
-	b, err := io.ReadAll(o.Contents)
-	must(t, err)
-	return b
+	return string(b.objects(t)[run.Files[i].URL])
 }
 
 // everyAnswer asks for all that the API tells, with and without the token.

@@ -5,11 +5,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path"
 	"strconv"
@@ -17,10 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
-
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"millrace.dev/deploy/e2e/rig"
 	"millrace.dev/deploy/e2e/tumours"
@@ -45,10 +46,31 @@ type faultyStore struct {
 const (
 	slow      = "slow"      // it is answered late
 	busy      = "busy"      // 503 SlowDown, and nothing done
+	broken    = "broken"    // 500 InternalError, and nothing done
 	unheard   = "unheard"   // the connection breaks before it is done
+	halved    = "halved"    // the connection breaks in the middle of its body, which the store sees, too
 	unsaid    = "unsaid"    // it is done, and the connection breaks before the answer
 	truncated = "truncated" // the answer's body ends in the middle
 )
+
+// newFaultyStore is in front of the store at an URL; it spoils nothing yet.
+func newFaultyStore(t testing.TB, store string) *faultyStore {
+	t.Helper()
+	to, err := url.Parse(store)
+	must(t, err)
+	return &faultyStore{
+		store: &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(to)
+				r.Out.Host = r.In.Host // the signature has it
+			},
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { reset(w) },
+			ErrorLog:     log.New(io.Discard, "", 0),
+		},
+		rng:    rand.New(rand.NewPCG(1, 2)), //nolint:gosec // the same faults each time are wanted
+		faults: map[string]int{},
+	}
+}
 
 // next is how the next request is spoiled, "" for not at all.
 func (f *faultyStore) next() string {
@@ -57,7 +79,8 @@ func (f *faultyStore) next() string {
 	if f.rng.Int64N(100) >= f.percent.Load() {
 		return ""
 	}
-	kind := []string{slow, busy, unheard, unsaid, truncated}[f.rng.IntN(5)]
+	kinds := []string{slow, busy, broken, unheard, halved, unsaid, truncated}
+	kind := kinds[f.rng.IntN(len(kinds))]
 	f.faults[kind]++
 	return kind
 }
@@ -68,9 +91,16 @@ func (f *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-time.After(300 * time.Millisecond)
 		f.store.ServeHTTP(w, r)
 	case busy:
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
+		refuse(w, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
+	case broken:
+		refuse(w, http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again.")
 	case unheard:
+		reset(w)
+	case halved:
+		if r.ContentLength > 1 {
+			r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, r.ContentLength/2), iotest.ErrReader(io.ErrUnexpectedEOF)))
+			f.store.ServeHTTP(httptest.NewRecorder(), r)
+		}
 		reset(w)
 	case unsaid, truncated:
 		answer := httptest.NewRecorder()
@@ -88,6 +118,13 @@ func (f *faultyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// refuse answers with an error as S3 does.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, message)
+}
+
 // reset breaks the connection with a RST.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -102,7 +139,7 @@ func reset(w http.ResponseWriter) {
 
 // setS3 sets what the S3 client wants to know.
 func setS3() {
-	for name, v := range map[string]string{"AWS_ACCESS_KEY_ID": "millrace", "AWS_SECRET_ACCESS_KEY": "millrace", "AWS_EC2_METADATA_DISABLED": "true"} {
+	for name, v := range map[string]string{"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey, "AWS_EC2_METADATA_DISABLED": "true"} {
 		if err := os.Setenv(name, v); err != nil {
 			panic(err)
 		}
@@ -114,16 +151,13 @@ func setS3() {
 // costs time, and nothing else.
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
-	memory := s3mem.New()
-	must(t, memory.CreateBucket("artifacts"))
-	f := &faultyStore{store: gofakes3.New(memory).Server(), rng: rand.New(rand.NewPCG(1, 2)), faults: map[string]int{}} //nolint:gosec // the same faults each time are wanted
+	b := startBucket(t, secretKey)
+	f := newFaultyStore(t, b.Server)
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	s := rig.Start(t, rig.Options{
 		Pipelines: []string{tumours.Pipeline{Name: "stored"}.Write(t)},
-		Change: func(o *up.Options) {
-			o.Artifacts = "s3://artifacts?region=us-east-1&use_path_style=true&endpoint=" + server.URL
-		},
+		Change:    func(o *up.Options) { o.Artifacts = b.options(server.URL) },
 	})
 	w := s.Watch(t, "stored")
 	f.percent.Store(33)
@@ -149,28 +183,20 @@ func TestStoreFails(t *testing.T) {
 	rig.Await[events.DatasetValidated](t, w)
 	s.Stop(t)
 	sound(t, s.LogDir, promised)
-	whole(t, memory, "artifacts")
+	whole(t, b.objects(t))
 	t.Logf("faults: %v", f.faults)
 }
 
 // whole checks that every object is what its name says.
-func whole(t testing.TB, store gofakes3.Backend, bucket string) {
+func whole(t testing.TB, objects map[string][]byte) {
 	t.Helper()
-	list, err := store.ListBucket(bucket, &gofakes3.Prefix{}, gofakes3.ListBucketPage{})
-	must(t, err)
-	for _, c := range list.Contents {
-		o, err := store.GetObject(bucket, c.Key, nil)
-		must(t, err)
-		h := sha256.New()
-		_, err = io.Copy(h, o.Contents)
-		must(t, err)
-		o.Contents.Close()
-		digest := hex.EncodeToString(h.Sum(nil))
-		if name, _, _ := strings.Cut(path.Base(c.Key), "."); !strings.HasSuffix(digest, name) {
-			t.Errorf("the object %s has the digest %s", c.Key, digest)
+	for key, content := range objects {
+		digest := sha256.Sum256(content)
+		if name, _, _ := strings.Cut(path.Base(key), "."); !strings.HasSuffix(hex.EncodeToString(digest[:]), name) {
+			t.Errorf("the object %s has the digest %x", key, digest)
 		}
 	}
-	if len(list.Contents) < 5 {
-		t.Errorf("the store has %d objects", len(list.Contents))
+	if len(objects) < 5 {
+		t.Errorf("the store has %d objects", len(objects))
 	}
 }
