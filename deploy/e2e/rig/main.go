@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"millrace.dev/functions/evaluate"
@@ -85,19 +86,28 @@ func Root() (string, error) {
 	return dir, nil
 }
 
-// Build builds the command millrace, as it is shipped, and gives its path.
+// Build gives the path of the command millrace as it is shipped. It is built
+// once for all tests of a package, among the temporary files of Main.
 func Build(t testing.TB) string {
 	t.Helper()
-	root, err := Root()
+	program, err := millrace()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	if err := build(root, dir, "1", "deploy/millrace"); err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, "millrace")
+	return program
 }
+
+var millrace = sync.OnceValues(func() (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "program-*")
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "millrace"), build(root, dir, "1", "deploy/millrace")
+})
 
 func build(root, to, cgo, command string) error {
 	cmd := exec.Command("go", "build", "-o", to+string(filepath.Separator), "./"+command)
