@@ -18,9 +18,22 @@ import (
 type attempts struct{ kv jetstream.KeyValue }
 
 type attempt struct {
-	Count int       `json:"count"`
-	First time.Time `json:"first"`
+	// Count is how many attempts were the event's own fault: they ended in an
+	// error, or with the process while nothing else was being handled.
+	Count int `json:"count"`
+	// Silent is how many were begun since the last that ended in a word. What
+	// begins is one of them until it ends.
+	Silent int       `json:"silent"`
+	First  time.Time `json:"first"`
 }
+
+// silentTogether is after how many attempts in a row that ended without a word
+// an event is handled alone. Until then any of the events that were being
+// handled may have ended the process, or none.
+const silentTogether = 2
+
+// alone says that nothing else is to be handled meanwhile.
+func (a attempt) alone() bool { return a.Silent > silentTogether }
 
 // attemptsKept bounds how long a count is remembered.
 const attemptsKept = 7 * 24 * time.Hour
@@ -43,27 +56,50 @@ func attemptKey(function string, h events.Header) string {
 	return function + "." + events.CauseOf(h)
 }
 
-// begin counts an attempt and gives its number, from 1.
-func (a *attempts) begin(ctx context.Context, function string, d Delivery) (attempt, error) {
+// next is the attempt that would begin now. Made alone it counts at once.
+func (a *attempts) next(ctx context.Context, function string, d Delivery) (attempt, error) {
 	if !d.Again {
-		return attempt{Count: 1, First: time.Now().UTC()}, nil
+		return attempt{Silent: 1, First: time.Now().UTC()}, nil
 	}
-	got, err := a.get(ctx, function, d)
+	at, err := a.get(ctx, function, d)
 	if err != nil {
 		return attempt{}, err
 	}
-	got.Count++
-	return got, a.put(ctx, function, d.Header, got)
+	at.Silent++
+	if at.alone() {
+		at.Count++
+	}
+	return at, nil
 }
 
-// uncount takes an attempt back that ended in Later.
-func (a *attempts) uncount(ctx context.Context, function string, d Delivery, at attempt) error {
-	at.Count--
+// begin writes an attempt down before it is made.
+func (a *attempts) begin(ctx context.Context, function string, d Delivery, at attempt) error {
+	if !d.Again {
+		return nil
+	}
+	return a.put(ctx, function, d.Header, at)
+}
+
+// failed counts an attempt that ended in an error.
+func (a *attempts) failed(ctx context.Context, function string, d Delivery, at attempt) (attempt, error) {
+	if !at.alone() {
+		at.Count++
+	}
+	at.Silent = 0
+	return at, a.put(ctx, function, d.Header, at)
+}
+
+// deferred takes an attempt back that ended in Later.
+func (a *attempts) deferred(ctx context.Context, function string, d Delivery, at attempt) error {
+	if at.alone() {
+		at.Count--
+	}
+	at.Silent = 0
 	return a.put(ctx, function, d.Header, at)
 }
 
 func (a *attempts) get(ctx context.Context, function string, d Delivery) (attempt, error) {
-	first := attempt{Count: d.Before, First: d.Time}
+	first := attempt{Silent: d.Before, First: d.Time}
 	if d.Before == 0 {
 		first.First = time.Now().UTC()
 	}

@@ -29,4 +29,10 @@
 // Attempts are counted before the handler runs, so that an event that kills
 // the process ends as a dead letter too. Counting costs a write only from the
 // second delivery on.
+//
+// When a process ends, any of the events it was handling may be why, or none:
+// somebody pulled the plug. After two such ends in a row an event is therefore
+// handled alone in its process, and only what ends the process then counts
+// against it. We give up some speed after a crash, for the events that were
+// under way; without it a crash loop made dead letters of its neighbours.
 package function

@@ -28,6 +28,8 @@ type Deps struct {
 	Traces trace.TracerProvider
 	// Dir is the function's own working folder; what lies in it may be lost.
 	Dir string
+	// Room is shared by the functions of a process; nil for one of its own.
+	Room *Room
 }
 
 // Function is what a function package offers.
@@ -74,6 +76,9 @@ func NewRuntime(ctx context.Context, m *Mux, d Deps, retry Retry) (*Runtime, err
 	a, err := openAttempts(ctx, d.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open the count of attempts: %w", err)
+	}
+	if d.Room == nil {
+		d.Room = NewRoom()
 	}
 	r := &Runtime{mux: m, deps: d, attempts: a, retry: retry}
 	// From the outside in: a later one sees what an inner one made of it.

@@ -74,6 +74,7 @@ type system struct {
 	states    *state.Store
 	artifacts *artifact.Store
 	registry  *prometheus.Registry
+	room      *function.Room
 	functions []part
 	// replays is what replays of past decisions work with.
 	replays  function.Deps
@@ -106,7 +107,7 @@ func (s *system) stop(ctx context.Context) error {
 
 // Run runs the system until ctx ends, then drains it.
 func Run(ctx context.Context, o Options) (err error) {
-	s := &system{options: o, logger: o.Logger, registry: telemetry.Registry()}
+	s := &system{options: o, logger: o.Logger, registry: telemetry.Registry(), room: function.NewRoom()}
 	defer func() {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
 		defer cancel()
@@ -221,7 +222,7 @@ func (s *system) deps(name string) (function.Deps, error) {
 		return function.Deps{}, fmt.Errorf("make the working folder of %s: %w", name, err)
 	}
 	return function.Deps{
-		Log: s.log, States: s.states, Artifacts: s.artifacts, Metrics: s.registry, Dir: dir,
+		Log: s.log, States: s.states, Artifacts: s.artifacts, Metrics: s.registry, Dir: dir, Room: s.room,
 		Logger: s.logger.With("function", name),
 	}, nil
 }
