@@ -24,6 +24,8 @@ type Train struct {
 	Pod map[string]any `json:"pod,omitempty"`
 	// What runs the training on a cluster.
 	Runtime string `json:"runtime" default:"job" enum:"job,trainjob"`
+	// How many pods train one model together, with runtime trainjob.
+	Nodes int `json:"nodes,omitempty" min:"1" max:"1000"`
 	// How long a training may take.
 	Timeout Duration `json:"timeout" default:"1h" above:"0"`
 	// How often a training that failed is started again.

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		"millrace": func() { os.Exit(run()) },
 		"runner": func() {
 			runtime.LockOSThread() // the trainer dies with the thread that started it
-			os.Exit(runner.Main(os.Args[1:], os.Stderr))
+			os.Exit(runner.Main(os.Args[1:], os.Stdout, os.Stderr))
 		},
 	})
 }

@@ -25,9 +25,14 @@ func (l launched) name() string { return l.pipeline + "/" + l.run }
 
 // Start takes up every run that was started and has not ended, and follows
 // those that are heard of from now on, until ctx ends or Stop. Runs go on
-// then, in processes of their own.
+// then, in processes of their own. Those of a cluster are looked at once: it
+// tells of them afterwards.
 func (f *F) Start(ctx context.Context) error {
 	ctx, f.stop = context.WithCancel(ctx)
+	if f.cluster != nil {
+		f.followed.Go(func() { f.catchUp(ctx) })
+		return nil
+	}
 	f.followed.Go(func() { f.dispatch(ctx) })
 	return nil
 }
@@ -45,6 +50,18 @@ func (f *F) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("runs are still being collected: %w", ctx.Err())
+	}
+}
+
+// catchUp looks at the runs of a cluster that have not ended: something may
+// have been told while nobody listened.
+func (f *F) catchUp(ctx context.Context) {
+	pipelines, err := f.deps.States.Configured(ctx)
+	if err == nil {
+		err = f.lookAfter(ctx, pipelines...)
+	}
+	if err != nil && ctx.Err() == nil {
+		f.deps.Logger.WarnContext(ctx, "runs can't be looked at; the next tick tries again", "error", err)
 	}
 }
 
@@ -157,6 +174,9 @@ func (f *F) task(ctx context.Context, l launched) (*task, error) {
 			return nil, fmt.Errorf("the log does not have the configuration %s of the run", events.Short(run.Config))
 		}
 		t.config, t.dir = then.Config, then.Configured.Dir
+	}
+	if f.cluster != nil {
+		return t, nil // the image has the trainer
 	}
 	t.dir, err = filepath.Abs(t.dir)
 	return t, err

@@ -27,8 +27,12 @@ import (
 func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err error) {
 	failpoint.Hit("launch.before")
 	if !t.folder.HasJob() {
-		job, err := f.job(ctx, t)
+		job, err := f.job(t)
 		if err != nil {
+			return nil, err
+		}
+		job.Dir = t.dir
+		if job.Data, err = f.data(ctx, t); err != nil {
 			return nil, err
 		}
 		if err := t.folder.Create(job); err != nil {
@@ -63,34 +67,36 @@ func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err err
 	return done, nil
 }
 
-// job is what the runner has to do.
-func (f *F) job(ctx context.Context, t *task) (runner.Job, error) {
+// job is what the runner has to do, but for where the trainer and its data are.
+func (f *F) job(t *task) (runner.Job, error) {
 	train := t.config.Spec.Train
 	params := t.run.Params
 	if params == nil {
 		params = map[string]any{}
 	}
 	text, err := json.Marshal(params)
-	if err != nil {
-		return runner.Job{}, err
-	}
+	return runner.Job{
+		Run: t.run.Run, Command: train.Argv(params), Params: text, Pipeline: t.config.JSON(),
+		Timeout: train.Timeout.Std(), Retries: train.Retries, Backoff: f.cfg.Backoff, Grace: f.cfg.Grace,
+		MaxOutput: f.cfg.MaxOutput, MaxFiles: f.cfg.MaxFiles, MaxLog: f.cfg.MaxLog,
+	}, err
+}
+
+// data are the files of the train part, on this machine.
+func (f *F) data(ctx context.Context, t *task) ([]runner.Input, error) {
 	var files []events.File
 	if err := f.readJSON(ctx, t.run.Train, &files); err != nil {
-		return runner.Job{}, lost(fmt.Errorf("read the manifest of the train part: %w", err))
+		return nil, lost(fmt.Errorf("read the manifest of the train part: %w", err))
 	}
 	data := make([]runner.Input, len(files))
 	for i, file := range files {
 		path, err := f.deps.Artifacts.Path(ctx, file.Ref)
 		if err != nil {
-			return runner.Job{}, lost(fmt.Errorf("fetch the train part %s: %w", file.Name, err))
+			return nil, lost(fmt.Errorf("fetch the train part %s: %w", file.Name, err))
 		}
 		data[i] = runner.Input{Name: file.Name, Path: path}
 	}
-	return runner.Job{
-		Run: t.run.Run, Command: train.Argv(params), Dir: t.dir, Data: data, Params: text, Pipeline: t.config.JSON(),
-		Timeout: train.Timeout.Std(), Retries: train.Retries, Backoff: f.cfg.Backoff, Grace: f.cfg.Grace,
-		MaxOutput: f.cfg.MaxOutput, MaxFiles: f.cfg.MaxFiles, MaxLog: f.cfg.MaxLog,
-	}, nil
+	return data, nil
 }
 
 // lost makes bytes that are gone a run's failure: no later launch finds them.

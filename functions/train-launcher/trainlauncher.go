@@ -66,6 +66,8 @@ type F struct {
 	deps function.Deps
 	// runs and cuts are folders below the working folder.
 	runs, cuts string
+	// cluster is where runs are carried out; nil when they are processes.
+	cluster *Cluster
 	// launched are runs that this process heard of, for the follower.
 	launched chan launched
 	measures measures
@@ -75,12 +77,9 @@ type F struct {
 	stop context.CancelFunc
 }
 
-// New makes the function. The runner has to be there: without it every run
-// would fail.
+// New makes the function whose runs are processes of this machine. The runner
+// has to be there: without it every run would fail.
 func New(cfg Config, deps function.Deps) (*F, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
 	if cfg.Runner == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -90,6 +89,13 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	}
 	if info, err := os.Stat(cfg.Runner); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return nil, fmt.Errorf("%s is not a program: build functions/train-launcher/cmd/runner, put it there or say where it is by MILLRACE_RUNNER", cfg.Runner)
+	}
+	return newFunction(cfg, deps)
+}
+
+func newFunction(cfg Config, deps function.Deps) (*F, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	f := &F{cfg: cfg, deps: deps, launched: make(chan launched), stop: func() {}}
 	var err error
@@ -113,10 +119,20 @@ func (f *F) Register(m *function.Mux) {
 	function.Handle(m, deciding(f, onRequest), function.Timeout(cutTimeout))
 	function.Handle(m, deciding(f, onDrift), function.Timeout(cutTimeout))
 	function.Handle(m, deciding(f, onRejected), function.Timeout(cutTimeout))
-	function.Handle(m, deciding(f, onTick), function.Timeout(cutTimeout))
+	function.Handle(m, f.ticked, function.Timeout(cutTimeout))
 	function.Handle(m, deciding(f, onEnd[events.TrainingCompleted]), function.Timeout(cutTimeout))
 	function.Handle(m, deciding(f, onEnd[events.TrainingFailed]), function.Timeout(cutTimeout))
 	function.Handle(m, f.started)
+	function.Handle(m, f.jobChanged)
+}
+
+// ticked looks after the runs of a cluster, which may have ended without a
+// word, and then decides.
+func (f *F) ticked(ctx context.Context, e events.Event[events.ScheduleTicked], p *state.Pipeline) ([]events.Data, error) {
+	if err := f.lookAfter(ctx, p); err != nil {
+		return nil, err
+	}
+	return deciding(f, onTick)(ctx, e, p)
 }
 
 // onEnd takes up what waited for a run.
@@ -162,7 +178,7 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 		}
 		return nil, d, nil
 	}
-	code, err := trainerCode(p.Configured.Dir)
+	code, runtime, err := f.trainer(ctx, p)
 	if errors.Is(err, errNoTrainer) {
 		return no(err)
 	}
@@ -211,7 +227,7 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 	return &events.TrainingStarted{
 		Run: run, Key: key, Trigger: pl.trigger, Reason: pl.reason, Snapshot: pl.snapshot.Digest, Partitions: len(in),
 		Config: made.config, Code: made.code, Params: made.params, Train: cut.Train, TrainRows: cut.TrainRows,
-		Holdout: cut.Holdout, HoldoutRows: cut.HoldoutRows, Profile: cut.Profile, Runtime: "process", Causes: pl.causes,
+		Holdout: cut.Holdout, HoldoutRows: cut.HoldoutRows, Profile: cut.Profile, Runtime: runtime, Causes: pl.causes,
 	}, decision{}, nil
 }
 
@@ -221,6 +237,9 @@ func (f *F) started(ctx context.Context, e events.Event[events.TrainingStarted],
 	run := p.Run(e.Data.Run)
 	if run == nil || run.Status != state.RunStarted {
 		return function.Nothing("run %s has ended", e.Data.Run)
+	}
+	if f.cluster != nil {
+		return f.launchOn(ctx, e, p)
 	}
 	select {
 	case f.launched <- launched{pipeline: p.Name, run: run.Run, header: e.Header}:

@@ -3,76 +3,161 @@ package job
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"millrace.dev/functions/train-launcher/order"
 )
 
-// Cluster is where Jobs run. It is safe for concurrent use.
-type Cluster struct{ jobs, pods dynamic.ResourceInterface }
-
-// NewCluster is the namespace of a cluster.
-func NewCluster(client dynamic.Interface, namespace string) *Cluster {
-	return &Cluster{
-		jobs: client.Resource(batchv1.SchemeGroupVersion.WithResource("jobs")).Namespace(namespace),
-		pods: client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace),
-	}
+// cluster is the namespace of a cluster in which runs are carried out. It is
+// safe for concurrent use.
+type cluster struct {
+	settings Settings
+	objects  dynamic.Interface
+	// http and host are for logs, which are no objects.
+	http *http.Client
+	host string
 }
 
-// Launch makes the Job unless it is there. Done again, by whomever, it changes
-// nothing; a Job of the same name that is another run's is an error.
-func (c *Cluster) Launch(ctx context.Context, j *batchv1.Job) error {
-	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(j)
+func connect(to *rest.Config, s Settings) (*cluster, error) {
+	client, err := rest.HTTPClientFor(to)
+	if err != nil {
+		return nil, fmt.Errorf("reach the Kubernetes API: %w", err)
+	}
+	objects, err := dynamic.NewForConfigAndClient(to, client)
+	if err != nil {
+		return nil, fmt.Errorf("reach the Kubernetes API: %w", err)
+	}
+	host, _, err := rest.DefaultServerUrlFor(to)
+	if err != nil {
+		return nil, fmt.Errorf("reach the Kubernetes API: %w", err)
+	}
+	return &cluster{settings: s, objects: objects, http: client, host: host.String()}, nil
+}
+
+func (c *cluster) of(resource schema.GroupVersionResource) dynamic.ResourceInterface {
+	return c.objects.Resource(resource).Namespace(c.settings.Namespace)
+}
+
+// make makes the object unless it is there. One of the same name that is
+// another run's is an error; what the cluster will never take is refused.
+func (c *cluster) make(ctx context.Context, resource schema.GroupVersionResource, object runtime.Object, name, key string) error {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return err
 	}
-	delete(object, "status")
-	_, err = c.jobs.Create(ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{FieldManager: "millrace"})
-	if !apierrors.IsAlreadyExists(err) {
-		if err != nil {
-			return fmt.Errorf("make the Job %s: %w", j.Name, err)
-		}
+	delete(fields, "status")
+	what := &unstructured.Unstructured{Object: fields}
+	_, err = c.of(resource).Create(ctx, what, metav1.CreateOptions{FieldManager: "millrace", FieldValidation: metav1.FieldValidationStrict})
+	switch {
+	case err == nil:
 		return nil
+	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
+		return &order.Refused{Reason: fmt.Sprintf("the cluster does not take the run: %v", err), Hint: "look at train.resources and train.pod"}
+	case !apierrors.IsAlreadyExists(err):
+		return fmt.Errorf("make the %s %s: %w", what.GetKind(), name, err)
 	}
-	there, err := c.jobs.Get(ctx, j.Name, metav1.GetOptions{})
+	there, err := c.of(resource).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("look at the Job %s: %w", j.Name, err)
+		return fmt.Errorf("look at the %s %s: %w", what.GetKind(), name, err)
 	}
-	if key := there.GetAnnotations()[AnnotationKey]; key != j.Annotations[AnnotationKey] {
-		return fmt.Errorf("there is a Job %s already, of the run key %q: delete it, or let it end", j.Name, key)
+	if other := there.GetAnnotations()[AnnotationKey]; other != key {
+		return fmt.Errorf("there is a %s %s already, of the run key %q: delete it, or let it end", what.GetKind(), name, other)
 	}
 	return nil
 }
 
-// Look tells whether the Job has come to its end, and how. found is false when
-// there is no such Job: never made, or deleted.
-func (c *Cluster) Look(ctx context.Context, name string) (end End, ended, found bool, err error) {
-	object, err := c.jobs.Get(ctx, name, metav1.GetOptions{})
+// get reads an object into v; false when there is none.
+func (c *cluster) get(ctx context.Context, resource schema.GroupVersionResource, name string, v any) (bool, error) {
+	object, err := c.of(resource).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return End{}, false, false, nil
+		return false, nil
+	}
+	if err == nil {
+		err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, v)
 	}
 	if err != nil {
-		return End{}, false, false, fmt.Errorf("look at the Job %s: %w", name, err)
+		return false, fmt.Errorf("look at %s %s: %w", resource.Resource, name, err)
 	}
-	var j batchv1.Job
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &j); err != nil {
-		return End{}, false, true, fmt.Errorf("read the Job %s: %w", name, err)
+	return true, nil
+}
+
+// remove deletes an object and what hangs on it. One that is not there is removed.
+func (c *cluster) remove(ctx context.Context, resource schema.GroupVersionResource, name string) error {
+	err := c.of(resource).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove %s %s: %w", resource.Resource, name, err)
 	}
-	list, err := c.pods.List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + name})
+	return nil
+}
+
+// podsOf are the pods of a run, whatever made them.
+func (c *cluster) podsOf(ctx context.Context, pipeline, run string) ([]corev1.Pod, error) {
+	selector := metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: map[string]string{LabelPipeline: pipeline, LabelRun: run}})
+	list, err := c.of(corev1.SchemeGroupVersion.WithResource("pods")).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
-		return End{}, false, true, fmt.Errorf("list the pods of the Job %s: %w", name, err)
+		return nil, fmt.Errorf("list the pods of run %s: %w", run, err)
 	}
 	pods := make([]corev1.Pod, len(list.Items))
 	for i, p := range list.Items {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(p.Object, &pods[i]); err != nil {
-			return End{}, false, true, fmt.Errorf("read the pod %s: %w", p.GetName(), err)
+			return nil, fmt.Errorf("read the pod %s: %w", p.GetName(), err)
 		}
 	}
-	end, ended = Ended(&j, pods)
-	return end, ended, true, nil
+	return pods, nil
+}
+
+// What is read of the log of a container of ours.
+const (
+	logLines = "20"
+	logBytes = 8 << 10
+)
+
+// log gives the last lines of a container, "" where there are none any more.
+func (c *cluster) log(ctx context.Context, pod, container string) (string, error) {
+	query := url.Values{"container": {container}, "tailLines": {logLines}, "limitBytes": {fmt.Sprint(logBytes)}}
+	at := fmt.Sprintf("%s/api/v1/namespaces/%s/pods/%s/log?%s", c.host, c.settings.Namespace, pod, query.Encode())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("read the log of the pod %s: %w", pod, err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, logBytes))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read the log of the pod %s: %w", pod, err)
+	case answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusBadRequest:
+		return "", nil // the pod is gone, or its container has not begun
+	case answer.StatusCode != http.StatusOK:
+		return "", fmt.Errorf("read the log of the pod %s: %s", pod, answer.Status)
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD")), nil
+}
+
+// told adds the last lines of the container of ours whose fault an end was.
+func (c *cluster) told(ctx context.Context, e *End) (*order.End, error) {
+	if e == nil || e.Container == "" {
+		if e == nil {
+			return nil, nil //nolint:nilnil // there is no end
+		}
+		return &e.End, nil
+	}
+	var err error
+	e.LogTail, err = c.log(ctx, e.Pod, e.Container)
+	return &e.End, err
 }

@@ -7,75 +7,93 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"millrace.dev/functions/train-launcher/order"
+	"millrace.dev/functions/train-launcher/runner"
 )
 
-// End is how a run ended, as the cluster tells it.
+// End is how a run ended, and whose log tells more.
 type End struct {
-	OK bool
-	// Reason is one sentence, Hint what to do about it; empty when OK.
-	Reason, Hint string
-	// Pod is the one whose log tells more, "" if none began.
-	Pod string
-	// ExitCode is the trainer's, if it ended by itself.
-	ExitCode int
-	// Attempts counts the pods.
-	Attempts int
+	order.End
+	// Pod and Container name a container of ours whose fault it was, "" when it
+	// was none of ours.
+	Pod, Container string
 }
 
-// Ended tells whether a Job has come to its end, and how, from its status and
-// its pods. A pod whose image cannot be pulled ends the run too: Kubernetes
-// would try until the deadline.
-func Ended(j *batchv1.Job, pods []corev1.Pod) (End, bool) {
+// Ended tells how a run ended, from the conditions of its Job and from its
+// pods; nil while it has not. What Kubernetes would try until the deadline ends
+// a run too: an image that can't be pulled, a sidecar that can't work.
+func Ended(conditions []batchv1.JobCondition, pods []corev1.Pod) *End {
 	pods = slices.Clone(pods)
 	slices.SortStableFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-	e := End{Attempts: len(pods)}
+	e := End{}
+	e.Attempts = len(pods)
 	var last *corev1.Pod
 	if len(pods) > 0 {
 		last = &pods[len(pods)-1]
-		if began(last) {
-			e.Pod = last.Name
-		}
 	}
-	for _, c := range j.Status.Conditions {
+	for _, c := range conditions {
 		if c.Status != corev1.ConditionTrue {
 			continue
 		}
 		switch c.Type {
 		case batchv1.JobComplete:
 			e.OK = true
-			return e, true
+			return &e
 		case batchv1.JobFailed:
-			e.explain(c, last)
-			return e, true
+			e.explain(c.Reason, c.Message, last)
+			return &e
 		}
 	}
-	if last != nil {
-		if reason, hint, ok := unpullable(last); ok {
-			e.Reason, e.Hint = reason, hint
-			return e, true
+	if last != nil && last.DeletionTimestamp == nil && e.hopeless(last) {
+		e.Trying = true
+		return &e
+	}
+	return nil
+}
+
+// hopeless tells of a pod that will never work.
+func (e *End) hopeless(p *corev1.Pod) bool {
+	if reason, hint, ok := unpullable(p); ok {
+		e.Reason, e.Hint = reason, hint
+		return true
+	}
+	for _, s := range p.Status.InitContainerStatuses {
+		if w := s.State.Waiting; s.Name == sidecar && w != nil && w.Reason == "CrashLoopBackOff" {
+			e.blame(p, s.Name, "the sidecar of the run does not start")
+			return true
 		}
 	}
-	return End{}, false
+	return false
+}
+
+// blame names a container of ours.
+func (e *End) blame(p *corev1.Pod, container, reason string) {
+	e.Reason, e.Hint = reason, "what it said: kubectl logs "+p.Name+" -c "+container
+	e.Pod, e.Container = p.Name, container
+}
+
+// Begun tells whether the newest pod works: the trainer's container and the
+// sidecar run, or have ended.
+func Begun(pods []corev1.Pod) bool {
+	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+		side := slices.ContainsFunc(p.Status.InitContainerStatuses, func(s corev1.ContainerStatus) bool {
+			return s.Name == sidecar && (s.State.Running != nil || s.State.Terminated != nil)
+		})
+		return side && slices.ContainsFunc(p.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+			return isTrainer(s.Name) && (s.State.Running != nil || s.State.Terminated != nil)
+		})
+	})
 }
 
 // explain says why a Job failed: by its own condition, else by the last pod.
-func (e *End) explain(c batchv1.JobCondition, last *corev1.Pod) {
-	if c.Reason == batchv1.JobReasonDeadlineExceeded {
-		if last != nil {
-			if reason, hint, ok := unpullable(last); ok {
-				e.Reason, e.Hint = reason, hint
-				return
-			}
-			if reason, ok := unschedulable(last); ok {
-				e.Reason, e.Hint = "the run found no node until its time was over: "+reason, "ask for less in train.resources, or look at train.pod and the nodes"
-				return
-			}
-		}
-		e.Reason, e.Hint = "the run took longer than train.timeout", "give it more time, or less data: train.timeout, data.window"
+func (e *End) explain(why, message string, last *corev1.Pod) {
+	if why == batchv1.JobReasonDeadlineExceeded {
+		e.deadline(last)
 		return
 	}
 	if last == nil {
-		e.Reason = "the Job failed before a pod began: " + sentence(c.Reason, c.Message)
+		e.Reason = "the Job failed before a pod began: " + sentence(why, message)
 		return
 	}
 	if last.Status.Reason == "Evicted" {
@@ -84,15 +102,17 @@ func (e *End) explain(c batchv1.JobCondition, last *corev1.Pod) {
 	}
 	for _, s := range last.Status.ContainerStatuses {
 		t := s.State.Terminated
-		if s.Name != trainer || t == nil {
+		if !isTrainer(s.Name) || t == nil {
 			continue
 		}
 		e.ExitCode = int(t.ExitCode)
 		switch {
 		case t.Reason == "OOMKilled":
 			e.Reason, e.Hint = "the trainer was ended because it was out of memory", "ask for more in train.resources: memory"
+		case t.ExitCode == runner.ExitTold:
+			e.Reason, e.Hint = "the trainer failed", "look at its log, if it is still there"
 		case t.ExitCode != 0:
-			e.Reason = fmt.Sprintf("the trainer ended with exit code %d", t.ExitCode)
+			e.Reason = fmt.Sprintf("the trainer's pod ended with exit code %d", t.ExitCode)
 		}
 		if e.Reason != "" {
 			return
@@ -100,20 +120,29 @@ func (e *End) explain(c batchv1.JobCondition, last *corev1.Pod) {
 	}
 	for _, s := range last.Status.InitContainerStatuses {
 		if t := s.State.Terminated; t != nil && t.ExitCode != 0 {
-			e.Reason = fmt.Sprintf("the %s of the run ended with exit code %d", s.Name, t.ExitCode)
-			e.Hint = "look at its log: kubectl logs " + last.Name + " -c " + s.Name
+			e.blame(last, s.Name, fmt.Sprintf("the %s of the run ended with exit code %d", s.Name, t.ExitCode))
 			return
 		}
 	}
-	e.Reason = "the Job failed: " + sentence(c.Reason, c.Message)
+	e.Reason = "the Job failed: " + sentence(why, message)
 }
 
-// began tells whether the pod's trainer has a log.
-func began(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
-		return s.Name == trainer && (s.State.Running != nil || s.State.Terminated != nil)
-	})
+// deadline says what a run did until its time was over. Its pod may be gone.
+func (e *End) deadline(last *corev1.Pod) {
+	if last != nil {
+		if e.hopeless(last) {
+			return
+		}
+		if reason, ok := unschedulable(last); ok {
+			e.Reason, e.Hint = "the run found no node until its time was over: "+reason, "ask for less in train.resources, or look at train.pod and the nodes"
+			return
+		}
+	}
+	e.Reason, e.Hint = "the run took longer than train.timeout", "give it more time, or less data: train.timeout, data.window"
 }
+
+// isTrainer tells whether a container is the one with the user's image.
+func isTrainer(name string) bool { return name == trainer || name == node }
 
 // unpullable says which image of the pod cannot be had.
 func unpullable(p *corev1.Pod) (reason, hint string, ok bool) {
@@ -142,3 +171,6 @@ func sentence(reason, message string) string {
 	}
 	return message
 }
+
+// oneLine writes several mistakes as one sentence.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"millrace.dev/config"
+	"millrace.dev/functions/train-launcher/order"
+	"millrace.dev/functions/train-launcher/runner"
 )
 
 // Labels and annotations by which Jobs and their pods are found.
@@ -33,82 +34,79 @@ const (
 	install = "runner"
 )
 
-// Settings are an installation's for all of its Jobs.
-type Settings struct {
-	Namespace string
-	// RunnerImage has the runner at /ko-app/runner.
-	RunnerImage string
-	// Settings is the ConfigMap and the Secret with the addresses and the
-	// credentials that the sidecar gets.
-	Settings string
-	// ServiceAccount of the pods; it should have no rights.
-	ServiceAccount string
-	// TTL is how long a Job that has ended is kept.
-	TTL time.Duration
-	// Slack is what a Job has beside the trainer's own timeout, to fetch and to
-	// upload.
-	Slack time.Duration
-	// Queue is the queue of Kueue that admits the Jobs; none if empty.
-	Queue string
-}
-
-// Run is what is to be run.
-type Run struct {
-	Pipeline, Run, Key string
-	// Image is the user's, by digest if the run's key is to mean it.
-	Image string
-	Train *config.Train
-}
-
 // Name is the name of a run's Job: the same for each launch of it.
 func Name(pipeline, run string) string {
 	const most = 63 - len("train--")
 	return "train-" + strings.TrimRight(pipeline[:min(len(pipeline), most-len(run))], "-") + "-" + run
 }
 
-// New makes the Job of a run. What the pipeline's file asks for and cannot get
-// is reported at once: train.image, train.resources, train.pod.
-func New(s Settings, r Run) (*batchv1.Job, error) {
-	wanted, err := resources(r.Train.Resources)
-	errs := []error{err}
-	if r.Image == "" {
-		errs = append(errs, errors.New("train.image is missing: on a cluster the trainer runs in an image"))
+// ForRun makes the Job of a run. What the pipeline's file asks for and cannot
+// get is reported at once: train.resources, train.pod.
+func ForRun(s Settings, r order.Run) (*batchv1.Job, error) {
+	template, err := template(s, r)
+	if err != nil {
+		return nil, err
 	}
-	template, err := patched(pod(s, r, wanted), r.Train.Pod)
-	if errs = append(errs, err); errors.Join(errs...) != nil {
-		return nil, errors.Join(errs...)
-	}
-	labels := map[string]string{"app.kubernetes.io/part-of": "millrace", LabelPipeline: r.Pipeline, LabelRun: r.Run}
-	if template.Labels == nil {
-		template.Labels = map[string]string{}
-	}
-	maps.Copy(template.Labels, labels)
 	j := &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
-		ObjectMeta: metav1.ObjectMeta{Name: Name(r.Pipeline, r.Run), Namespace: s.Namespace, Labels: labels, Annotations: map[string]string{AnnotationKey: r.Key}},
-		Spec: batchv1.JobSpec{
-			// A pod for each attempt; one that a node lost is no attempt.
-			BackoffLimit:            new(int32(r.Train.Retries)), //nolint:gosec // at most 10
-			ActiveDeadlineSeconds:   new(int64((r.Train.Timeout.Std() + s.Slack).Seconds())),
-			TTLSecondsAfterFinished: new(int32(s.TTL.Seconds())),
-			PodReplacementPolicy:    new(batchv1.Failed),
-			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
-				Action:          batchv1.PodFailurePolicyActionIgnore,
-				OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
-			}}},
-			Template: *template,
-		},
+		ObjectMeta: meta(s, r, Name(r.Pipeline, r.Run)),
+		Spec:       spec(s, r, *template),
 	}
+	j.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
 	if s.Queue != "" {
-		j.Labels = maps.Clone(labels)
 		j.Labels[labelQueue] = s.Queue
 		j.Spec.Suspend = new(true) // until Kueue admits it
 	}
 	return j, nil
 }
 
+// meta is what an object of a run is found by.
+func meta(s Settings, r order.Run, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Namespace: s.Namespace, Labels: labels(r), Annotations: map[string]string{AnnotationKey: r.Key}}
+}
+
+func labels(r order.Run) map[string]string {
+	return map[string]string{"app.kubernetes.io/part-of": "millrace", LabelPipeline: r.Pipeline, LabelRun: r.Run}
+}
+
+// spec is what holds for the pods of a run: how many may die, and until when.
+func spec(s Settings, r order.Run, template corev1.PodTemplateSpec) batchv1.JobSpec {
+	return batchv1.JobSpec{
+		BackoffLimit:          new(int32(r.Train.Retries)), //nolint:gosec // at most 10
+		ActiveDeadlineSeconds: new(int64((r.Train.Timeout.Std() + s.Slack).Seconds())),
+		PodReplacementPolicy:  new(batchv1.Failed),
+		PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
+			{
+				Action: batchv1.PodFailurePolicyActionFailJob,
+				OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+					ContainerName: new(template.Spec.Containers[0].Name), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{runner.ExitTold},
+				},
+			},
+			{
+				Action:          batchv1.PodFailurePolicyActionIgnore,
+				OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
+			},
+		}},
+		Template: template,
+	}
+}
+
+// template is the pod of an attempt, with the pipeline's patch laid over it.
+func template(s Settings, r order.Run) (*corev1.PodTemplateSpec, error) {
+	wanted, err := resources(r.Train.Resources)
+	laid, patchErr := patched(pod(s, r, wanted), r.Train.Pod, s.Settings)
+	if err := errors.Join(err, patchErr, noCredentials(r.Train.Env, s.Settings)); err != nil {
+		return nil, err
+	}
+	if laid.Labels == nil {
+		laid.Labels = map[string]string{}
+	}
+	maps.Copy(laid.Labels, labels(r))
+	return laid, nil
+}
+
 // pod is the pod of an attempt, as it is without the pipeline's patch.
-func pod(s Settings, r Run, wanted corev1.ResourceRequirements) *corev1.PodTemplateSpec {
+func pod(s Settings, r order.Run, wanted corev1.ResourceRequirements) *corev1.PodTemplateSpec {
 	restricted := func() *corev1.SecurityContext {
 		return &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -126,6 +124,7 @@ func pod(s Settings, r Run, wanted corev1.ResourceRequirements) *corev1.PodTempl
 	run := corev1.VolumeMount{Name: "run", MountPath: "/millrace/run"}
 	empty := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
 	optional := new(true)
+	ref, _ := json.Marshal(r.Order) // strings and a number
 	return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 		RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: s.ServiceAccount,
 		AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
@@ -139,27 +138,26 @@ func pod(s Settings, r Run, wanted corev1.ResourceRequirements) *corev1.PodTempl
 				VolumeMounts: []corev1.VolumeMount{bin}, Resources: small, SecurityContext: ours,
 			},
 			{
-				Name: sidecar, Image: s.RunnerImage, Args: []string{"sidecar", run.MountPath},
+				Name: sidecar, Image: s.SidecarImage, Args: []string{run.MountPath},
 				RestartPolicy: new(corev1.ContainerRestartPolicyAlways),
-				Env:           []corev1.EnvVar{{Name: "MILLRACE_PIPELINE_NAME", Value: r.Pipeline}, {Name: "MILLRACE_RUN_ID", Value: r.Run}},
+				Env:           []corev1.EnvVar{{Name: "MILLRACE_ORDER", Value: string(ref)}},
 				EnvFrom: []corev1.EnvFromSource{
 					{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: s.Settings}}},
 					{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: s.Settings}, Optional: optional}},
 				},
-				// The trainer starts when the data is there.
-				StartupProbe: &corev1.Probe{
-					ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/ko-app/runner", "fetched", run.MountPath}}},
-					PeriodSeconds: 1, FailureThreshold: int32(s.Slack.Seconds()),
-				},
-				VolumeMounts: []corev1.VolumeMount{run, {Name: "sidecar", MountPath: "/tmp"}}, Resources: small, SecurityContext: ours,
+				VolumeMounts: []corev1.VolumeMount{run, {Name: "sidecar", MountPath: "/tmp"}, {Name: "secret", MountPath: "/etc/millrace", ReadOnly: true}},
+				Resources:    small, SecurityContext: ours,
 			},
 		},
 		Containers: []corev1.Container{{
-			Name: trainer, Image: r.Image, Command: []string{"/millrace/bin/runner", run.MountPath},
+			Name: trainer, Image: r.Image, Command: []string{"/millrace/bin/runner", "pod", run.MountPath},
 			Env: environment(r.Train.Env), Resources: wanted, SecurityContext: restricted(),
 			VolumeMounts: []corev1.VolumeMount{binRead, run, {Name: "home", MountPath: "/millrace/home"}},
 		}},
-		Volumes: []corev1.Volume{{Name: "bin", VolumeSource: empty}, {Name: "run", VolumeSource: empty}, {Name: "home", VolumeSource: empty}, {Name: "sidecar", VolumeSource: empty}},
+		Volumes: []corev1.Volume{
+			{Name: "bin", VolumeSource: empty}, {Name: "run", VolumeSource: empty}, {Name: "home", VolumeSource: empty}, {Name: "sidecar", VolumeSource: empty},
+			{Name: "secret", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: s.Settings, Optional: optional}}},
+		},
 	}}
 }
 
@@ -201,7 +199,7 @@ func resources(wanted map[string]config.Quantity) (r corev1.ResourceRequirements
 // patched lays train.pod over the pod, as kubectl patch does. The patch is for
 // where the pod runs and what the trainer finds there; who the pod is and what
 // our containers do is not its to change.
-func patched(template *corev1.PodTemplateSpec, patch map[string]any) (*corev1.PodTemplateSpec, error) {
+func patched(template *corev1.PodTemplateSpec, patch map[string]any, credentials string) (*corev1.PodTemplateSpec, error) {
 	if len(patch) == 0 {
 		return template, nil
 	}
@@ -230,7 +228,7 @@ func patched(template *corev1.PodTemplateSpec, patch map[string]any) (*corev1.Po
 	if err := strictly(theirs, &wanted); err != nil {
 		return nil, fmt.Errorf("train.pod is no patch of a pod: %w", err)
 	}
-	if err := allowed(wanted); err != nil {
+	if err := errors.Join(allowed(wanted), withoutCredentials(wanted.Spec, credentials)); err != nil {
 		return nil, err
 	}
 	merged, err := strategicpatch.StrategicMergePatch(ours, theirs, corev1.PodTemplateSpec{})
@@ -271,11 +269,49 @@ func allowed(wanted corev1.PodTemplateSpec) error {
 		if v.HostPath != nil {
 			errs = append(errs, fmt.Errorf("train.pod may not mount the node's folder %s", v.HostPath.Path))
 		}
-		if slices.Contains([]string{"bin", "run", "home", "sidecar"}, v.Name) {
+		if slices.Contains([]string{"bin", "run", "home", "sidecar", "secret"}, v.Name) {
 			errs = append(errs, fmt.Errorf("train.pod may not replace the volume %s", v.Name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// noCredentials refuses secrets of the trainer's that are the installation's:
+// the user's code never sees them.
+func noCredentials(env map[string]config.EnvValue, credentials string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if secret, _, _ := strings.Cut(env[name].Secret, "/"); secret == credentials {
+			errs = append(errs, fmt.Errorf("train.env.%s may not be of the Secret %s: it is the installation's", name, secret))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// withoutCredentials refuses a patch that would show the trainer what the
+// sidecar has.
+func withoutCredentials(spec corev1.PodSpec, credentials string) error {
+	var asked bool
+	for _, v := range spec.Volumes {
+		asked = asked || v.Secret != nil && v.Secret.SecretName == credentials
+		if v.Projected != nil {
+			asked = asked || slices.ContainsFunc(v.Projected.Sources, func(p corev1.VolumeProjection) bool {
+				return p.Secret != nil && p.Secret.Name == credentials || p.ServiceAccountToken != nil
+			})
+		}
+	}
+	for _, c := range spec.Containers {
+		asked = asked ||
+			slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "secret" || m.Name == "sidecar" }) ||
+			slices.ContainsFunc(c.EnvFrom, func(e corev1.EnvFromSource) bool { return e.SecretRef != nil && e.SecretRef.Name == credentials }) ||
+			slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
+				return e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil && e.ValueFrom.SecretKeyRef.Name == credentials
+			})
+	}
+	if asked {
+		return fmt.Errorf("train.pod may not show the trainer the Secret %s, or a token: it is the installation's", credentials)
+	}
+	return nil
 }
 
 func strictly(text []byte, v any) error {

@@ -13,31 +13,33 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"millrace.dev/config"
+	"millrace.dev/events"
 	"millrace.dev/functions/train-launcher/job"
+	"millrace.dev/functions/train-launcher/order"
+	"millrace.dev/functions/train-launcher/runner"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 var settings = job.Settings{
-	Namespace: "millrace", RunnerImage: "registry.example.com/millrace/runner", Settings: "millrace", ServiceAccount: "trainer",
+	Namespace: "millrace", RunnerImage: "registry.example.com/millrace/runner", SidecarImage: "registry.example.com/millrace/sidecar",
+	Settings: "millrace", ServiceAccount: "trainer",
 	TTL: 24 * time.Hour, Slack: 15 * time.Minute,
 }
 
-func run(train *config.Train) job.Run {
-	return job.Run{Pipeline: "flights", Run: "3f9c0a12b4d5", Key: "3f9c0a12b4d5e6f7", Image: "registry.example.com/flights-trainer@sha256:00", Train: train}
+func run(train *config.Train) order.Run {
+	return order.Run{
+		Pipeline: "flights", Run: "3f9c0a12b4d5", Key: "3f9c0a12b4d5e6f7", Image: "registry.example.com/flights-trainer@sha256:00", Train: train,
+		Order: events.Ref{URL: "sha256/aa.json", Digest: "sha256:aa", Size: 1200},
+	}
 }
 
-// TestGolden: the Jobs of a plain run, and of one that asks for everything.
-func TestGolden(t *testing.T) {
-	queued := settings
-	queued.Queue = "training"
-	for name, c := range map[string]struct {
-		settings job.Settings
-		train    *config.Train
-	}{
-		"plain": {settings, &config.Train{Command: []string{"python", "train.py"}, Timeout: config.Duration(time.Hour), Retries: 2}},
-		"full": {queued, &config.Train{
-			Command: []string{"python", "train.py"}, Timeout: config.Duration(30 * time.Minute), Retries: 1,
+// runs are a plain run, and one that asks for everything.
+func runs() map[string]order.Run {
+	return map[string]order.Run{
+		"plain": run(&config.Train{Command: []string{"python", "train.py"}, Timeout: config.Duration(time.Hour), Retries: 2}),
+		"full": run(&config.Train{
+			Command: []string{"python", "train.py"}, Timeout: config.Duration(30 * time.Minute), Retries: 1, Nodes: 4,
 			Env:       map[string]config.EnvValue{"OMP_NUM_THREADS": {Value: "2"}, "TOKEN": {Secret: "hub/token"}},
 			Resources: map[string]config.Quantity{"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
 			Pod: map[string]any{
@@ -47,50 +49,76 @@ func TestGolden(t *testing.T) {
 				"volumes":      []any{map[string]any{"name": "shm", "emptyDir": map[string]any{"medium": "Memory"}}},
 				"containers":   []any{map[string]any{"name": "trainer", "volumeMounts": []any{map[string]any{"name": "shm", "mountPath": "/dev/shm"}}}},
 			},
-		}},
-	} {
+		}),
+	}
+}
+
+// settingsOf are those of a run of runs: the one that asks for everything queues.
+func settingsOf(name string) job.Settings {
+	s := settings
+	if name == "full" {
+		s.Queue = "training"
+	}
+	return s
+}
+
+func TestGolden(t *testing.T) {
+	for name, r := range runs() {
 		t.Run(name, func(t *testing.T) {
-			j, err := job.New(c.settings, run(c.train))
+			j, err := job.ForRun(settingsOf(name), r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := yaml.Marshal(j)
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden := filepath.Join("testdata", name+".yaml")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(got) != string(want) {
-				t.Errorf("got\n%s\nrun the test with -update if that is right", got)
-			}
+			golden(t, name, j)
 		})
+	}
+}
+
+// golden holds objects against the file of the name.
+func golden(t *testing.T, name string, objects ...any) {
+	t.Helper()
+	var docs []string
+	for _, o := range objects {
+		text, err := yaml.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, string(text))
+	}
+	got, file := strings.Join(docs, "---\n"), filepath.Join("testdata", name+".yaml")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nrun the test with -update if that is right", got)
 	}
 }
 
 func TestMistakes(t *testing.T) {
 	r := run(&config.Train{
+		Env:       map[string]config.EnvValue{"KEY": {Secret: "millrace/AWS_SECRET_ACCESS_KEY"}},
 		Resources: map[string]config.Quantity{"memory": "lots"},
 		Pod: map[string]any{
 			"serviceAccountName": "admin", "hostNetwork": true,
-			"volumes":    []any{map[string]any{"name": "run", "hostPath": map[string]any{"path": "/"}}},
+			"volumes": []any{
+				map[string]any{"name": "run", "hostPath": map[string]any{"path": "/"}},
+				map[string]any{"name": "mine", "secret": map[string]any{"secretName": "millrace"}},
+			},
 			"containers": []any{map[string]any{"name": "sidecar", "image": "mine"}, map[string]any{"name": "trainer", "command": []any{"sh"}}},
 		},
 	})
-	r.Image = ""
-	_, err := job.New(settings, r)
+	_, err := job.ForRun(settings, r)
 	if err == nil {
 		t.Fatal("it was taken")
 	}
 	for _, want := range []string{
-		`train.resources: memory is "lots"`, "train.image is missing", "may not set serviceAccountName", "may not set hostNetwork",
+		`train.resources: memory is "lots"`, "train.env.KEY may not be of the Secret millrace", "may not show the trainer the Secret millrace", "may not set serviceAccountName", "may not set hostNetwork",
 		"may not mount the node's folder /", "may not replace the volume run", `the container trainer alone, not "sidecar"`, "may not set command",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -98,7 +126,7 @@ func TestMistakes(t *testing.T) {
 		}
 	}
 	r = run(&config.Train{Pod: map[string]any{"nodeSelektor": map[string]any{}}})
-	if _, err := job.New(settings, r); err == nil || !strings.Contains(err.Error(), "nodeSelektor") {
+	if _, err := job.ForRun(settings, r); err == nil || !strings.Contains(err.Error(), "nodeSelektor") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -116,49 +144,87 @@ func TestName(t *testing.T) {
 
 // TestEnded: each way in which a run ends without a word of its own.
 func TestEnded(t *testing.T) {
-	failed := func(reason, message string) batchv1.JobCondition {
-		return batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason, Message: message}
+	failed := func(reason, message string) []batchv1.JobCondition {
+		return []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason, Message: message}}
 	}
-	ended := func(code int32, reason string) corev1.Pod {
-		p := corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "trainer", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}},
-		}}}}
+	pod := func(init, main []corev1.ContainerStatus) corev1.Pod {
+		p := corev1.Pod{Status: corev1.PodStatus{InitContainerStatuses: init, ContainerStatuses: main}}
 		p.Name = "pod"
 		return p
 	}
-	waiting := func(reason string) corev1.Pod {
-		return corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "trainer", Image: "nowhere/x", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "not found"}},
-		}}}}
+	ended := func(name string, code int32, reason string) []corev1.ContainerStatus {
+		return []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}}}
 	}
+	waits := func(name, reason string) []corev1.ContainerStatus {
+		return []corev1.ContainerStatus{{Name: name, Image: "nowhere/x", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "not found"}}}}
+	}
+	complete := []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
+	trainer := func(code int32, reason string) corev1.Pod { return pod(nil, ended("trainer", code, reason)) }
 	evicted := corev1.Pod{Status: corev1.PodStatus{Reason: "Evicted", Message: "The node was low on resource: memory."}}
 	stuck := corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "0/3 nodes are available: 3 Insufficient nvidia.com/gpu"}}}}
 	for name, c := range map[string]struct {
 		conditions []batchv1.JobCondition
 		pods       []corev1.Pod
-		under      bool
-		want       job.End
+		// want is the reason, or what it contains; "" while the run is under way.
+		want string
+		end  job.End
 	}{
-		"under way":            {pods: []corev1.Pod{{}}, under: true},
-		"first pull failed":    {pods: []corev1.Pod{waiting("ErrImagePull")}, under: true},
-		"complete":             {conditions: []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}, pods: []corev1.Pod{ended(0, "Completed")}, want: job.End{OK: true, Pod: "pod", Attempts: 1}},
-		"exit code":            {[]batchv1.JobCondition{failed("BackoffLimitExceeded", "")}, []corev1.Pod{ended(3, "Error"), ended(3, "Error")}, false, job.End{Reason: "the trainer ended with exit code 3", ExitCode: 3, Pod: "pod", Attempts: 2}},
-		"out of memory":        {[]batchv1.JobCondition{failed("BackoffLimitExceeded", "")}, []corev1.Pod{ended(137, "OOMKilled")}, false, job.End{Reason: "out of memory", ExitCode: 137, Pod: "pod", Attempts: 1}},
-		"evicted":              {[]batchv1.JobCondition{failed("BackoffLimitExceeded", "")}, []corev1.Pod{evicted}, false, job.End{Reason: "evicted: The node was low", Attempts: 1}},
-		"deadline":             {[]batchv1.JobCondition{failed("DeadlineExceeded", "")}, []corev1.Pod{ended(143, "Error")}, false, job.End{Reason: "longer than train.timeout", Pod: "pod", Attempts: 1}},
-		"no node":              {[]batchv1.JobCondition{failed("DeadlineExceeded", "")}, []corev1.Pod{stuck}, false, job.End{Reason: "no node until its time was over: 0/3", Attempts: 1}},
-		"image":                {pods: []corev1.Pod{waiting("ImagePullBackOff")}, want: job.End{Reason: "the image nowhere/x can't be pulled: not found", Attempts: 1}},
-		"no pod":               {conditions: []batchv1.JobCondition{failed("FailedCreate", "quota exceeded")}, want: job.End{Reason: "before a pod began: quota exceeded"}},
-		"failed for no reason": {[]batchv1.JobCondition{failed("BackoffLimitExceeded", "the limit was reached")}, []corev1.Pod{{}}, false, job.End{Reason: "the Job failed: the limit was reached", Attempts: 1}},
+		"under way":            {pods: []corev1.Pod{{}}},
+		"first pull failed":    {pods: []corev1.Pod{pod(nil, waits("trainer", "ErrImagePull"))}},
+		"complete":             {complete, []corev1.Pod{trainer(0, "Completed")}, "", job.End{End: order.End{OK: true, Attempts: 1}}},
+		"told":                 {failed("PodFailurePolicy", ""), []corev1.Pod{trainer(runner.ExitTold, "Error")}, "the trainer failed", job.End{End: order.End{ExitCode: runner.ExitTold, Attempts: 1}}},
+		"exit code":            {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(3, "Error"), trainer(3, "Error")}, "pod ended with exit code 3", job.End{End: order.End{ExitCode: 3, Attempts: 2}}},
+		"out of memory":        {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(137, "OOMKilled")}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
+		"node out of memory":   {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(nil, ended("node", 137, "OOMKilled"))}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
+		"evicted":              {failed("BackoffLimitExceeded", ""), []corev1.Pod{evicted}, "evicted: The node was low", job.End{End: order.End{Attempts: 1}}},
+		"deadline":             {failed("DeadlineExceeded", ""), []corev1.Pod{trainer(143, "Error")}, "longer than train.timeout", job.End{End: order.End{Attempts: 1}}},
+		"deadline, no pod":     {failed("DeadlineExceeded", ""), nil, "longer than train.timeout", job.End{}},
+		"no node":              {failed("DeadlineExceeded", ""), []corev1.Pod{stuck}, "no node until its time was over: 0/3", job.End{End: order.End{Attempts: 1}}},
+		"image":                {nil, []corev1.Pod{pod(nil, waits("trainer", "ImagePullBackOff"))}, "the image nowhere/x can't be pulled: not found", job.End{End: order.End{Attempts: 1, Trying: true}}},
+		"install":              {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(ended("runner", 1, "Error"), nil)}, "the runner of the run ended with exit code 1", job.End{End: order.End{Attempts: 1}, Pod: "pod", Container: "runner"}},
+		"sidecar":              {nil, []corev1.Pod{pod(waits("sidecar", "CrashLoopBackOff"), nil)}, "the sidecar of the run does not start", job.End{End: order.End{Attempts: 1, Trying: true}, Pod: "pod", Container: "sidecar"}},
+		"no pod":               {failed("FailedCreate", "quota exceeded"), nil, "before a pod began: quota exceeded", job.End{}},
+		"failed for no reason": {failed("BackoffLimitExceeded", "the limit was reached"), []corev1.Pod{{}}, "the Job failed: the limit was reached", job.End{End: order.End{Attempts: 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := job.Ended(&batchv1.Job{Status: batchv1.JobStatus{Conditions: c.conditions}}, c.pods)
-			if ok == c.under {
-				t.Fatalf("ended: %t, %+v", ok, got)
+			got := job.Ended(c.conditions, c.pods)
+			if got == nil {
+				if c.want != "" || c.end.OK {
+					t.Fatal("it goes on")
+				}
+				return
 			}
-			if !strings.Contains(got.Reason, c.want.Reason) || got.OK != c.want.OK || got.Pod != c.want.Pod || got.ExitCode != c.want.ExitCode || got.Attempts != c.want.Attempts {
-				t.Errorf("got %+v, want %+v", got, c.want)
+			if !strings.Contains(got.Reason, c.want) || got.OK != (c.want == "") {
+				t.Errorf("the reason is %q", got.Reason)
+			}
+			got.Reason, got.Hint = "", ""
+			if *got != c.end {
+				t.Errorf("got %+v, want %+v", *got, c.end)
 			}
 		})
+	}
+}
+
+func TestBegun(t *testing.T) {
+	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	pod := func(side, main corev1.ContainerState) corev1.Pod {
+		return corev1.Pod{Status: corev1.PodStatus{
+			InitContainerStatuses: []corev1.ContainerStatus{{Name: "runner", State: running}, {Name: "sidecar", State: side}},
+			ContainerStatuses:     []corev1.ContainerStatus{{Name: "trainer", State: main}},
+		}}
+	}
+	for name, c := range map[string]struct {
+		pods []corev1.Pod
+		want bool
+	}{
+		"no pod":       {nil, false},
+		"no trainer":   {[]corev1.Pod{pod(running, corev1.ContainerState{})}, false},
+		"no sidecar":   {[]corev1.Pod{pod(corev1.ContainerState{}, running)}, false},
+		"both":         {[]corev1.Pod{pod(running, running)}, true},
+		"a second pod": {[]corev1.Pod{pod(corev1.ContainerState{}, corev1.ContainerState{}), pod(running, running)}, true},
+	} {
+		if got := job.Begun(c.pods); got != c.want {
+			t.Errorf("%s: begun %t", name, got)
+		}
 	}
 }

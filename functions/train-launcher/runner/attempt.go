@@ -32,6 +32,8 @@ const (
 	overTime
 	overOutput
 	overFiles
+	// asked is no limit: somebody wants the run to end.
+	asked
 )
 
 func (e ending) ok() bool {
@@ -148,6 +150,8 @@ func (r *run) watch(cmd *exec.Cmd, deadline time.Time) limit {
 			return noLimit
 		case <-timeout.C:
 			over = overTime
+		case <-r.stop:
+			over = asked
 		case <-look.C:
 			over = r.overLimit()
 		}

@@ -14,6 +14,7 @@
 //	metrics.jsonl  what the trainer tells meanwhile
 //	log            the trainer's output, bounded: its beginning and its end
 //	result.json    how it ended; appears whole, as the last thing
+//	told           in a pod: the sidecar has kept what is left and told the end
 //
 // Starting a runner is idempotent: of several in one folder one gets the lock
 // and the others end at once, and so does one that finds a result. A runner

@@ -16,7 +16,7 @@ import (
 // own, so that secrets lie in no file.
 type Job struct {
 	Run string `json:"run"`
-	// Command is the trainer, run in the folder Dir.
+	// Command is the trainer, run in the folder Dir, by default the runner's own.
 	Command []string `json:"command"`
 	Dir     string   `json:"dir"`
 	// Data are the Parquet files of the train part. They are copied.
@@ -95,10 +95,31 @@ func (f Folder) Create(job Job) error {
 }
 
 // HasJob tells whether Create has been here.
-func (f Folder) HasJob() bool {
-	_, err := os.Lstat(f.path("job.json"))
+func (f Folder) HasJob() bool { return f.has("job.json") }
+
+func (f Folder) has(name string) bool {
+	_, err := os.Lstat(f.path(name))
 	return err == nil
 }
+
+// Refuse leaves a result in the place of a job that can't be done. A result
+// that is there already stays.
+func (f Folder) Refuse(r Result) error {
+	if f.has("result.json") {
+		return nil
+	}
+	return f.write("result.json", r)
+}
+
+// Overrule puts another result in the place of the runner's.
+func (f Folder) Overrule(r Result) error { return f.write("result.json", r) }
+
+// SetTold says that the run's end has been told and what it left is kept: a
+// runner in a pod ends then.
+func (f Folder) SetTold() error { return f.write("told", true) }
+
+// Told tells whether SetTold has been here.
+func (f Folder) Told() bool { return f.has("told") }
 
 // Result reads how the run ended; false while it has not.
 func (f Folder) Result() (Result, bool, error) {

@@ -19,7 +19,9 @@ type outputLog struct {
 	perTurn, used int64
 	dropped       int64
 	recent        []byte // the end once more, for tail
-	err           error
+	// show gets everything as well, if it is set; what it does not take is lost.
+	show io.Writer
+	err  error
 }
 
 // maxRecent bounds what tail has to choose from.
@@ -38,13 +40,19 @@ func openLog(path string, limit int64) (*outputLog, error) {
 	return &outputLog{path: path, head: head, headLeft: max(0, limit/2-info.Size()), perTurn: max(1, limit/4)}, nil
 }
 
-func (l *outputLog) newer() string { return l.path + ".end" }
-func (l *outputLog) older() string { return l.path + ".end.older" }
+func (l *outputLog) newer() string { return newerEnd(l.path) }
+func (l *outputLog) older() string { return olderEnd(l.path) }
+
+func newerEnd(log string) string { return log + ".end" }
+func olderEnd(log string) string { return log + ".end.older" }
 
 // Write never fails: a trainer must not stop because the disk that takes its
 // output is full. Close tells of it.
 func (l *outputLog) Write(p []byte) (int, error) {
 	n := len(p)
+	if l.show != nil {
+		_, _ = l.show.Write(p)
+	}
 	l.recent = append(l.recent, p[max(0, n-maxRecent):]...)
 	if len(l.recent) > 2*maxRecent {
 		l.recent = append(l.recent[:0], l.recent[len(l.recent)-maxRecent:]...)
@@ -142,8 +150,41 @@ const (
 
 // tail is the end of the output as text that any terminal and any JSON can
 // take: at most tailLines lines and tailBytes bytes.
-func (l *outputLog) tail() string {
-	lines := strings.Split(strings.TrimRight(clean(l.recent), "\n"), "\n")
+func (l *outputLog) tail() string { return tail(l.recent) }
+
+// Tail is the end of what a run has printed so far, as tail has it. It is read
+// beside the runner that writes: a line may be missing as files take turns.
+func (f Folder) Tail() string {
+	var end []byte
+	for _, name := range []string{newerEnd(f.Log()), olderEnd(f.Log()), f.Log()} {
+		if len(end) < maxRecent {
+			end = append(lastOf(name), end...)
+		}
+	}
+	return tail(end)
+}
+
+// lastOf is the end of a file, nothing if it can't be read.
+func lastOf(name string) []byte {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil
+	}
+	from := max(0, info.Size()-maxRecent)
+	b, err := io.ReadAll(io.NewSectionReader(file, from, maxRecent))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func tail(recent []byte) string {
+	lines := strings.Split(strings.TrimRight(clean(recent), "\n"), "\n")
 	lines = lines[max(0, len(lines)-tailLines):]
 	text := strings.Join(lines, "\n")
 	if cut := len(text) - tailBytes; cut > 0 {

@@ -11,25 +11,45 @@ import (
 	"millrace.dev/shared/failpoint"
 )
 
-// Main is the runner's main: args are the run's folder alone. It gives the
-// exit code: 0 when there is a result, also another runner's to come.
+const usage = `usage: runner FOLDER
+       runner install FOLDER
+       runner pod FOLDER
+The train launcher starts it; the folder holds a job.json. In a pod of a
+cluster, "install" copies it to where the trainer's container finds it, and
+"pod" waits for the job, shows the trainer's output, and stays until the
+sidecar has told the end.`
+
+// Main is the runner's main: args are the run's folder, alone or behind
+// "install" or "pod". It gives the exit code: 0 when there is a result, also
+// another runner's to come. In a pod the code is the result's.
 //
 // The caller has locked its thread to the process's life
 // (runtime.LockOSThread in main): the trainer dies with that thread.
-func Main(args []string, stderr io.Writer) int {
-	if len(args) != 1 {
-		fmt.Fprintln(stderr, "usage: runner FOLDER\nThe train launcher starts it; the folder holds a job.json.")
+func Main(args []string, stdout, stderr io.Writer) (exit int) {
+	if len(args) == 0 || len(args) > 2 {
+		fmt.Fprintln(stderr, usage)
 		return 2
 	}
-	folder, err := filepath.Abs(args[0])
-	if err == nil {
-		err = Run(Folder(folder))
+	folder, err := filepath.Abs(args[len(args)-1])
+	switch {
+	case err != nil:
+	case len(args) == 1:
+		if err = Run(Folder(folder)); errors.Is(err, errHeld) {
+			return 0
+		}
+	case args[0] == "install":
+		err = install(folder)
+	case args[0] == "pod":
+		exit, err = pod(Folder(folder), stdout)
+	default:
+		fmt.Fprintln(stderr, usage)
+		return 2
 	}
-	if err != nil && !errors.Is(err, errHeld) {
+	if err != nil {
 		fmt.Fprintln(stderr, "runner:", err)
-		return 1
+		return max(1, exit)
 	}
-	return 0
+	return exit
 }
 
 // attempts is what outlives a runner of the run's past.
@@ -46,12 +66,21 @@ type run struct {
 	job    Job
 	past   attempts
 	log    *outputLog
+	// stop asks the run to end without a result; nil where nobody does.
+	stop <-chan os.Signal
 }
+
+// errStopped says that a run was asked to stop.
+var errStopped = errors.New("the run was stopped")
 
 // Run carries out the job in the folder and leaves a result there. It does
 // nothing when there is a result, or another runner at work. The trainer gets
 // this process's environment and what MILLRACE_* adds to it.
-func Run(folder Folder) error {
+func Run(folder Folder) error { return carryOut(folder, nil, nil) }
+
+// carryOut is Run that also shows the trainer's output, unless show is nil.
+// What comes through stop ends the run without a result, with errStopped.
+func carryOut(folder Folder, show io.Writer, stop <-chan os.Signal) error {
 	lock, err := folder.hold()
 	if err != nil {
 		return err
@@ -60,17 +89,23 @@ func Run(folder Folder) error {
 	if _, done, err := folder.Result(); done || err != nil {
 		return err
 	}
-	r := run{folder: folder}
+	r := run{folder: folder, stop: stop}
 	if err := folder.read("job.json", &r.job); err != nil {
 		return err
 	}
 	if err := folder.read("attempts.json", &r.past); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if r.job.Dir == "" { // that of the image
+		if r.job.Dir, err = os.Getwd(); err != nil {
+			return err
+		}
+	}
 	adoptOrphans()
 	if r.log, err = openLog(folder.Log(), r.job.MaxLog); err != nil {
 		return err
 	}
+	r.log.show = show
 	result, err := r.try()
 	if err := errors.Join(err, r.log.Close()); err != nil {
 		return err
@@ -98,12 +133,20 @@ func (r *run) try() (Result, error) {
 			if time.Until(deadline) <= pause {
 				break
 			}
-			<-time.After(pause)
+			select {
+			case <-time.After(pause):
+			case <-r.stop:
+				return Result{}, errStopped
+			}
 			r.log.note("attempt %d of %d", r.past.Begun+1, r.job.Retries+1)
 		}
 		var err error
 		if last, err = r.attempt(deadline); err != nil {
 			return Result{}, err
+		}
+		if last.stopped == asked {
+			r.log.note("the trainer was asked to end")
+			return Result{}, errStopped
 		}
 	}
 	result := Result{

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -449,10 +450,10 @@ func TestJobStays(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	var out strings.Builder
-	if code := runner.Main(nil, &out); code != 2 || !strings.Contains(out.String(), "usage: runner FOLDER") {
+	if code := runner.Main(nil, io.Discard, &out); code != 2 || !strings.Contains(out.String(), "usage: runner FOLDER") {
 		t.Errorf("exit code %d, %q", code, out.String())
 	}
-	if code := runner.Main([]string{filepath.Join(t.TempDir(), "nowhere")}, &out); code != 1 {
+	if code := runner.Main([]string{filepath.Join(t.TempDir(), "nowhere")}, io.Discard, &out); code != 1 {
 		t.Errorf("exit code %d for a folder that is not there", code)
 	}
 }

@@ -10,5 +10,5 @@ import (
 
 func main() {
 	runtime.LockOSThread() // the trainer dies with the thread that started it
-	os.Exit(runner.Main(os.Args[1:], os.Stderr))
+	os.Exit(runner.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -1,4 +1,5 @@
-// Command train-launcher runs the function train-launcher on its own.
+// Command train-launcher runs the function train-launcher on its own: in a
+// cluster its runs are Jobs there, elsewhere processes.
 package main
 
 import (
@@ -9,7 +10,8 @@ import (
 	_ "millrace.dev/shared/artifact/s3"    // artifacts in s3://
 
 	trainlauncher "millrace.dev/functions/train-launcher"
+	"millrace.dev/functions/train-launcher/job"
 	"millrace.dev/shared/function"
 )
 
-func main() { os.Exit(function.Main(trainlauncher.Name, trainlauncher.New)) }
+func main() { os.Exit(function.Main(trainlauncher.Name, job.New)) }

@@ -1,0 +1,105 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/nats-io/nats.go"
+
+	"millrace.dev/events"
+	"millrace.dev/functions/train-launcher/runner"
+	"millrace.dev/shared/artifact"
+	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/telemetry"
+)
+
+// Settings are what the sidecar reads from its environment.
+type Settings struct {
+	// NATS is the server of the event log; Credentials a file for it.
+	NATS        string `env:"MILLRACE_NATS,required"`
+	Credentials string `env:"MILLRACE_NATS_CREDENTIALS"`
+	Replicas    int    `env:"MILLRACE_LOG_REPLICAS" envDefault:"1"`
+	// Artifacts is the URL of the artifact store.
+	Artifacts string `env:"MILLRACE_ARTIFACTS,required"`
+	// Order is the reference of the run's order, as JSON.
+	Order string `env:"MILLRACE_ORDER,required"`
+	// Rank is the pod's number among those of its run, 0 for the first; Kubernetes says it.
+	Rank int    `env:"JOB_COMPLETION_INDEX" envDefault:"0"`
+	Log  string `env:"MILLRACE_LOG" envDefault:"info"`
+}
+
+// How long to pause before the sidecar tries again what failed.
+const (
+	firstPause = time.Second
+	maxPause   = 30 * time.Second
+)
+
+// Main runs the sidecar as a program, args being the run's folder. It ends with
+// SIGTERM, and gives the exit code.
+func Main(args []string, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if len(args) != 1 {
+		fmt.Fprintln(stderr, "usage: sidecar FOLDER\nIt is part of the pod of a run; the folder is shared with the runner.")
+		return 2
+	}
+	settings, err := env.ParseAs[Settings]()
+	var ref events.Ref
+	if err == nil {
+		err = json.Unmarshal([]byte(settings.Order), &ref)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "sidecar: error: the environment: %v\n", err)
+		return 1
+	}
+	logger := telemetry.Logger(stderr, settings.Log, true).With("part", "sidecar")
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		err := serve(ctx, settings, ref, runner.Folder(args[0]), logger)
+		if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+			return 0
+		}
+		if err != nil {
+			logger.Error("trying again", "error", err, "after", pause.String())
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return 1
+		}
+	}
+}
+
+// serve connects and serves the folder until ctx ends.
+func serve(ctx context.Context, s Settings, ref events.Ref, folder runner.Folder, logger *slog.Logger) (err error) {
+	// What is fetched lies in the run's own folder, where the runner finds it.
+	artifacts, err := artifact.OpenStore(ctx, s.Artifacts, filepath.Join(string(folder), "fetched"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, artifacts.Close()) }()
+	options := []nats.Option{nats.Name("millrace-sidecar"), nats.RetryOnFailedConnect(true)}
+	if s.Credentials != "" {
+		options = append(options, nats.UserCredentials(s.Credentials))
+	}
+	nc, err := eventlog.Connect(s.NATS, options...)
+	if err != nil {
+		return fmt.Errorf("connect to NATS at %s: %w", eventlog.Address(s.NATS), err)
+	}
+	defer nc.Close()
+	log, err := eventlog.Open(ctx, nc, eventlog.Options{Replicas: s.Replicas, Logger: logger})
+	if err != nil {
+		return err
+	}
+	sidecar := Sidecar{Artifacts: artifacts, Log: log, Logger: logger, Order: ref, Folder: folder, Second: s.Rank > 0}
+	return sidecar.Run(ctx)
+}
