@@ -45,6 +45,7 @@ type installation struct {
 	brokers   map[string]*eventingv1.Broker
 	pings     map[string]*sourcesv1.PingSource
 	bindings  map[string]*sourcesv1.SinkBinding
+	watches   map[string]*sourcesv1.ApiServerSource
 	sets      map[string]*appsv1.StatefulSet
 	deploys   map[string]*appsv1.Deployment
 	accounts  map[string]*corev1.ServiceAccount
@@ -68,7 +69,7 @@ func build(t *testing.T, dir string) *installation {
 	}
 	in := &installation{
 		services: map[string]*servingv1.Service{}, triggers: map[string]*eventingv1.Trigger{}, brokers: map[string]*eventingv1.Broker{},
-		pings: map[string]*sourcesv1.PingSource{}, bindings: map[string]*sourcesv1.SinkBinding{}, sets: map[string]*appsv1.StatefulSet{},
+		pings: map[string]*sourcesv1.PingSource{}, bindings: map[string]*sourcesv1.SinkBinding{}, watches: map[string]*sourcesv1.ApiServerSource{}, sets: map[string]*appsv1.StatefulSet{},
 		deploys: map[string]*appsv1.Deployment{}, accounts: map[string]*corev1.ServiceAccount{}, configs: map[string]*corev1.ConfigMap{},
 		secrets: map[string]*corev1.Secret{}, roles: map[string]*rbacv1.Role{}, bound: map[string]*rbacv1.RoleBinding{},
 	}
@@ -97,6 +98,8 @@ func (in *installation) add(kind, name string, text []byte) (err error) {
 		in.pings[name], err = knative[sourcesv1.PingSource](text)
 	case "SinkBinding.sources.knative.dev/v1":
 		in.bindings[name], err = knative[sourcesv1.SinkBinding](text)
+	case "ApiServerSource.sources.knative.dev/v1":
+		in.watches[name], err = knative[sourcesv1.ApiServerSource](text)
 	case "StatefulSet.apps/v1":
 		in.sets[name], err = strict[appsv1.StatefulSet](text)
 	case "Deployment.apps/v1":

@@ -18,7 +18,8 @@ done
 read -ra flags <<<"${KO_FLAGS:-}"
 [[ " ${flags[*]} " == *" --insecure-registry "* ]] && insecure=--insecure || insecure=
 
-declare -A programs=([relay]=./deploy/relay/cmd/relay [runner]=./functions/train-launcher/cmd/runner)
+declare -A programs=([relay]=./deploy/relay/cmd/relay [runner]=./functions/train-launcher/cmd/runner
+	[sidecar]=./functions/train-launcher/cmd/sidecar)
 for dir in functions/*/cmd; do
 	name=$(basename "$(dirname "$dir")")
 	programs[$name]=./functions/$name/cmd/$name

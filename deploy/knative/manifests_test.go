@@ -64,7 +64,7 @@ func (in *installation) references(t *testing.T, p pod) {
 		}
 	}
 	for _, v := range p.spec.Volumes {
-		if v.ConfigMap != nil && in.configs[v.ConfigMap.Name] == nil {
+		if v.ConfigMap != nil && in.configs[v.ConfigMap.Name] == nil && (v.ConfigMap.Optional == nil || !*v.ConfigMap.Optional) {
 			t.Errorf("%s: there is no ConfigMap %s", p.owner, v.ConfigMap.Name)
 		}
 	}
@@ -106,6 +106,9 @@ func (in *installation) isWhole(t *testing.T) {
 			t.Errorf("broker %s has no class: the cluster's default is not known here", name)
 		}
 	}
+	if w := in.watches["training-jobs"]; w == nil || in.accounts[w.Spec.ServiceAccountName] == nil || in.brokers[w.Spec.Sink.Ref.Name] == nil {
+		t.Error("nobody tells of Jobs")
+	}
 	if b := in.bindings["relay"]; b == nil || in.deploys[b.Spec.Subject.Name] == nil || in.brokers[b.Spec.Sink.Ref.Name] == nil {
 		t.Error("the relay is not bound to the broker")
 	}
@@ -128,7 +131,11 @@ func TestAlone(t *testing.T) {
 // nothing, and has no token.
 func TestRights(t *testing.T) {
 	want := map[string][]string{
-		"train-launcher": {"pods: get list", "pods/log: get", "jobs.batch: create get list delete"},
+		"train-launcher": {
+			"pods: list", "pods/log: get", "jobs.batch: create get delete",
+			"trainjobs.trainer.kubeflow.org: create get delete", "trainingruntimes.trainer.kubeflow.org: create get delete",
+		},
+		"training-jobs": {"jobs.batch: get list watch"},
 		"promote": {
 			"services.serving.knative.dev: create get patch", "revisions.serving.knative.dev: list delete",
 			"inferenceservices.serving.kserve.io: create get patch",
@@ -180,8 +187,10 @@ func TestImages(t *testing.T) {
 				}
 			}
 		}
-		if strings.Contains(in.text, "value: millrace/") {
-			t.Errorf("%s: an image in a variable is of no registry", dir)
+		for _, name := range []string{"MILLRACE_RUNNER_IMAGE", "MILLRACE_SIDECAR_IMAGE"} {
+			if host, _, _ := strings.Cut(in.configs["millrace"].Data[name], "/"); !strings.ContainsAny(host, ".:") {
+				t.Errorf("%s: %s is of no registry", dir, name)
+			}
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (f *F) trainer(ctx context.Context, p *state.Pipeline) (code, runtime strin
 type noTrainer string
 
 func (e noTrainer) Error() string        { return string(e) }
-func (e noTrainer) Is(target error) bool { return target == errNoTrainer } //nolint:errorlint // the method that errors.Is asks
+func (e noTrainer) Is(target error) bool { return target == errNoTrainer }
 
 // launchOn has a run of the cluster launched that is in the log now, and waits
 // for its pod to begin: an image that can't be pulled ends no Job by itself.
