@@ -58,8 +58,9 @@ func (s *sandbox) exec(ctx context.Context, query string) error {
 	return err
 }
 
-// Close ends the database.
+// Close ends the database and gives its memory back.
 func (s *sandbox) Close() error {
+	defer giveBack()
 	s.conn.Close()
 	return s.db.Close()
 }
