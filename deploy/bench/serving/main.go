@@ -5,7 +5,7 @@
 // handler's before it is timed. What cannot be installed is named and left out.
 //
 //	make bench-serving
-//	go run ./deploy/bench/serving [-d 10s] [-only millrace,fastapi] [-soak 1h]
+//	go run ./deploy/bench/serving [-d 10s] [-only millrace,fastapi] [-soak 1h [-rate 5000]]
 package main
 
 import (
@@ -25,6 +25,7 @@ import (
 type options struct {
 	duration    time.Duration
 	soak        time.Duration
+	rate        float64
 	connections int
 	port        int
 	only        string
@@ -34,7 +35,8 @@ type options struct {
 func main() {
 	var o options
 	flag.DurationVar(&o.duration, "d", 10*time.Second, "how long to load each server")
-	flag.DurationVar(&o.soak, "soak", 0, "load Millrace alone for so long at 70 % of its maximum")
+	flag.DurationVar(&o.soak, "soak", 0, "load Millrace alone for so long at 70 % of its maximum, and print what it holds as CSV")
+	flag.Float64Var(&o.rate, "rate", 0, "requests a second of a soak, instead of 70 % of the maximum")
 	flag.IntVar(&o.connections, "connections", 8, "connections")
 	flag.IntVar(&o.port, "port", 18080, "first port")
 	flag.StringVar(&o.only, "only", "", "names of servers, with commas between them; bare is always there")

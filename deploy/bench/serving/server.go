@@ -115,6 +115,7 @@ func (r *running) stop() {
 type usage struct {
 	cpu         time.Duration
 	rss         int64
+	anonymous   int64 // of rss, what is no mapped file
 	descriptors int
 }
 
@@ -150,10 +151,23 @@ func (r *running) usage() (u usage) {
 		pages, _ := strconv.ParseInt(f[21], 10, 64)
 		u.cpu += time.Duration(user+system) * time.Second / ticks
 		u.rss += pages * int64(os.Getpagesize())
+		u.anonymous += anonymous(pid)
 		descriptors, _ := os.ReadDir(filepath.Join("/proc", pid, "fd"))
 		u.descriptors += len(descriptors)
 	}
 	return u
+}
+
+// anonymous is the memory of a process that is no mapped file.
+func anonymous(pid string) int64 {
+	raw, _ := os.ReadFile(filepath.Join("/proc", pid, "statm")) // nothing when it has ended
+	f := strings.Fields(string(raw))
+	if len(f) < 3 {
+		return 0
+	}
+	resident, _ := strconv.ParseInt(f[1], 10, 64)
+	shared, _ := strconv.ParseInt(f[2], 10, 64)
+	return (resident - shared) * int64(os.Getpagesize())
 }
 
 // numbersIn are the probabilities of an answer.
