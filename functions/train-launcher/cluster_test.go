@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -378,7 +379,9 @@ func (w *world) kubelet(name string) *kubelet {
 	go func() { k.sidecar <- s.Run(side) }()
 	k.stop = func() {
 		stop()
-		must(t, <-k.sidecar)
+		if err := <-k.sidecar; !errors.Is(err, context.Canceled) {
+			must(t, err)
+		}
 		k.stop = func() {}
 	}
 	t.Cleanup(func() { k.stop() })

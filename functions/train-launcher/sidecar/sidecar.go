@@ -128,7 +128,11 @@ func (r *run) follow(ctx context.Context) error {
 			return err
 		}
 		if ended {
-			return r.end(ctx, result)
+			err := r.end(ctx, result)
+			if err == nil {
+				<-ctx.Done()
+			}
+			return err
 		}
 		select {
 		case now := <-look.C:
@@ -204,11 +208,7 @@ func (r *run) end(ctx context.Context, result runner.Result) error {
 		}
 		r.Logger.InfoContext(ctx, "the end has been told", "ok", result.OK, "reason", result.Reason)
 	}
-	if err := r.Folder.SetTold(); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
+	return r.Folder.SetTold()
 }
 
 // announce puts what became of the run into the log.
