@@ -130,7 +130,7 @@ func (f *F) retryDeadLetter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		data = foreignData{l.Original}
 	}
-	ctx, cancel := committing(r.Context())
+	ctx, cancel := f.committing(r.Context())
 	defer cancel()
 	view, err := f.States.View(ctx, l.Pipeline)
 	if err != nil {
@@ -170,7 +170,7 @@ func (f *F) dropDeadLetter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := committing(r.Context())
+	ctx, cancel := f.committing(r.Context())
 	defer cancel()
 	done, err := f.Log.Append(ctx, eventlog.Commit{
 		Pipeline: l.Pipeline, Function: Name, Parent: recorded,

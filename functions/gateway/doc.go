@@ -11,6 +11,20 @@
 //   - /api/: what the log and the states say, for the command and a console, and
 //     what a person asks for: training, promotion, rollback, dead letters.
 //
+// Pipelines come from the folder MILLRACE_PIPELINES, if it is set, which is kept
+// configured: on a cluster a mounted ConfigMap, of which a change is noticed
+// within seconds while a process runs, and by the next one otherwise.
+//
+// # Who may come in
+//
+// With a token, every request carries it. A Knative broker and other sources
+// of a cluster cannot: they come to the gate (MILLRACE_GATE), a second Service
+// of this function that is local to the cluster, takes events only, and asks
+// for no token. Whoever may reach it may reach the broker too, so it opens
+// nothing that was closed. A separate port would be no help, since Knative
+// Services have one, nor a NetworkPolicy between the two, since every request
+// comes from Knative's own pods.
+//
 // # Delivery
 //
 // Everything may be sent twice. An upload has happened when the object's bytes

@@ -18,6 +18,9 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // commitWithin bounds how long an answer waits for the event log.
 const commitWithin = 60 * time.Second
 
+// troubledWithin bounds it while the event log is known to store nothing.
+const troubledWithin = 10 * time.Second
+
 // door stands before every handler: it lets in who may come in, sees that a
 // silent sender does not hold a connection, and writes down what went wrong.
 func (f *F) door(h handler, write func(http.ResponseWriter, *problem)) http.Handler {
@@ -101,8 +104,12 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 
 // committing is the context of an append: it does not end when the sender goes
 // away, so that nothing is left half announced, but it ends.
-func committing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
+func (f *F) committing(ctx context.Context) (context.Context, context.CancelFunc) {
+	within := commitWithin
+	if f.Log.Trouble() != nil {
+		within = troubledWithin
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), within)
 }
 
 func (f *F) unknownPath(_ http.ResponseWriter, r *http.Request) error {

@@ -60,7 +60,7 @@ func (f *F) notification(w http.ResponseWriter, r *http.Request, store string, b
 // answer takes what came in. The answer has no body: a Knative broker takes a
 // body that is no CloudEvent for a failed delivery.
 func (f *F) answer(w http.ResponseWriter, r *http.Request, as []arrival) error {
-	ctx, cancel := committing(r.Context())
+	ctx, cancel := f.committing(r.Context())
 	defer cancel()
 	if err := f.arrived(ctx, "http", as); err != nil {
 		return err

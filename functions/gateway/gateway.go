@@ -26,6 +26,13 @@ type Config struct {
 	// TokenFile is a file that holds it.
 	Token     string `env:"MILLRACE_TOKEN"`
 	TokenFile string `env:"MILLRACE_TOKEN_FILE"`
+	// Gate makes this process the gate only, where the broker of a cluster and
+	// what else runs there send events: nothing else is answered, and no token
+	// is asked for. It must not be reached from outside.
+	Gate bool `env:"MILLRACE_GATE"`
+	// Pipelines is a folder of pipelines to configure, and to look at again and
+	// again: a mounted ConfigMap.
+	Pipelines string `env:"MILLRACE_PIPELINES"`
 	// Inbox says whether events are taken from the NATS subjects millrace.inbox.>.
 	Inbox bool `env:"MILLRACE_INBOX" envDefault:"true"`
 }
@@ -75,14 +82,22 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := deps.Metrics.Register(newDeadLetters(deps.States, deps.Logger)); err != nil {
 		return nil, fmt.Errorf("register the metrics of %s: %w", Name, err)
 	}
+	if cfg.Gate {
+		token = function.Token{}
+	}
 	return &F{Deps: deps, cfg: cfg, token: token, metrics: newMetrics(deps.Metrics), started: time.Now(), ending: make(chan struct{})}, nil
 }
 
 // Register registers nothing: the gateway hears no events of the log.
 func (f *F) Register(*function.Mux) {}
 
-// Start begins to take events from the inbox, until ctx ends.
+// Start begins to take events from the inbox, and pipelines from their folder,
+// until ctx ends.
 func (f *F) Start(ctx context.Context) error {
+	if f.cfg.Pipelines != "" {
+		d := &folder{f: f, path: f.cfg.Pipelines}
+		go d.watch(ctx)
+	}
 	if !f.cfg.Inbox {
 		return nil
 	}
@@ -102,15 +117,18 @@ func (f *F) Routes(mux *http.ServeMux) {
 	text := func(pattern string, h handler) { mux.Handle(pattern, f.door(h, writeText)) }
 	json := func(pattern string, h handler) { mux.Handle(pattern, f.door(h, writeProblem)) }
 
-	json("PUT /uploads/{key...}", f.upload)
-	json("DELETE /uploads/{key...}", f.remove)
-
 	text("POST /events", f.postEvents)
 	text("POST /events/{store}", f.postNotification)
 	text("POST /{$}", f.postEvents) // where a Knative broker sends
 	for _, pattern := range []string{"OPTIONS /events", "OPTIONS /events/{store}", "OPTIONS /{$}"} {
 		text(pattern, f.handshake)
 	}
+	if f.cfg.Gate {
+		return
+	}
+
+	json("PUT /uploads/{key...}", f.upload)
+	json("DELETE /uploads/{key...}", f.remove)
 
 	json("GET /api/status", f.getStatus)
 	json("GET /api/pipelines", f.getPipelines)

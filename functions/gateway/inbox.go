@@ -84,7 +84,7 @@ func (f *F) takeInbox(ctx context.Context) {
 // takeMessage takes one message, and acknowledges it after the commit. One that
 // can never be taken is ended and logged: there is nobody to answer.
 func (f *F) takeMessage(ctx context.Context, m jetstream.Msg) {
-	ctx, cancel := committing(ctx)
+	ctx, cancel := f.committing(ctx)
 	defer cancel()
 	as, err := messageArrivals(m.Headers(), m.Data())
 	if err == nil {

@@ -19,6 +19,7 @@ type metrics struct {
 	taken    *prometheus.CounterVec
 	panics   prometheus.Counter
 	refusals *prometheus.CounterVec
+	mistaken prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -39,6 +40,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		refusals: in.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_gateway_errors_total", Help: "Requests answered with an error, by status.",
 		}, []string{"status"}),
+		mistaken: in.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_gateway_mistaken_pipelines", Help: "Files in the folder of pipelines that cannot be configured.",
+		}),
 	}
 }
 

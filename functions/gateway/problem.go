@@ -49,6 +49,8 @@ func problemOf(err error) *problem {
 		return refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", tooLong.Limit)
 	case errors.Is(err, artifact.ErrDiskFull), errors.Is(err, eventlog.ErrDiskFull):
 		return refuse(http.StatusInsufficientStorage, "%v", err)
+	case errors.Is(err, eventlog.ErrNotStored):
+		return refuse(http.StatusServiceUnavailable, "%v", err)
 	case errors.Is(err, eventlog.ErrMoved):
 		return refuse(http.StatusServiceUnavailable, "%v", err).try("send it again")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -59,7 +59,7 @@ func ask[D events.Data](f *F, check func(*state.Pipeline, D) (D, error)) handler
 		if key == "" {
 			key = rand.Text()
 		}
-		ctx, cancel := committing(r.Context())
+		ctx, cancel := f.committing(r.Context())
 		defer cancel()
 		e, _, err := f.announce(ctx, p.Name, events.Cause("request", d.EventType(), key), d)
 		if err != nil {
@@ -189,7 +189,7 @@ func (f *F) registerModel(w http.ResponseWriter, r *http.Request) error {
 	if file.Size == 0 {
 		return refuse(http.StatusBadRequest, "the model is empty").try("send the bytes of model.onnx as the body")
 	}
-	ctx, cancel := committing(r.Context())
+	ctx, cancel := f.committing(r.Context())
 	defer cancel()
 	model := events.Model{Format: "onnx", Digest: file.Digest, Files: []events.File{{Name: "model.onnx", Ref: file}}}
 	e, duplicate, err := f.announce(ctx, p.Name, events.Cause("register", name, file.Digest), events.ModelRegistered{

@@ -26,6 +26,8 @@ type Status struct {
 type LogSize struct {
 	Events uint64 `json:"events"`
 	Bytes  uint64 `json:"bytes"`
+	// Trouble says why nothing can be stored now, empty when it can.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // PipelineStatus is how one pipeline is, in short.
@@ -65,6 +67,9 @@ func (f *F) getStatus(w http.ResponseWriter, r *http.Request) error {
 	s := Status{Version: version(), Started: f.started, UptimeSeconds: time.Since(f.started).Seconds(), Pipelines: each(ps, one(statusOf))}
 	if s.Log.Events, s.Log.Bytes, err = f.Log.Size(r.Context()); err != nil {
 		return err
+	}
+	if err := f.Log.Trouble(); err != nil {
+		s.Log.Trouble = err.Error()
 	}
 	writeJSON(w, http.StatusOK, s)
 	return nil

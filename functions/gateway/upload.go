@@ -51,7 +51,7 @@ func (f *F) upload(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := committing(r.Context())
+	ctx, cancel := f.committing(r.Context())
 	defer cancel()
 	pipelines, err := f.wanting(ctx, key)
 	if err != nil {
@@ -146,7 +146,7 @@ func (f *F) remove(w http.ResponseWriter, r *http.Request) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	ctx, cancel := committing(r.Context())
+	ctx, cancel := f.committing(r.Context())
 	defer cancel()
 	pipelines, err := f.wanting(ctx, key)
 	if err != nil {

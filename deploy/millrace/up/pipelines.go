@@ -1,17 +1,12 @@
 package up
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"millrace.dev/config"
-	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
-	"millrace.dev/shared/eventlog"
 )
 
 // loadPipelines loads each folder's pipeline, or the pipelines in its folders.
@@ -70,35 +65,4 @@ func pipelineFolders(folder string) ([]string, error) {
 		files[i] = filepath.Dir(files[i])
 	}
 	return files, nil
-}
-
-// configure announces a pipeline's configuration when it differs from the one
-// in the log.
-func (s *system) configure(ctx context.Context, l *config.Loaded) error {
-	name := l.Pipeline.Name()
-	before, err := s.states.Load(ctx, name)
-	if err != nil {
-		return err
-	}
-	if before.Configured.Digest == l.Digest && before.Configured.Dir == l.Dir {
-		return nil
-	}
-	var bundle bytes.Buffer
-	if err := config.Bundle(l, &bundle); err != nil {
-		return fmt.Errorf("bundle %s: %w", l.File, err)
-	}
-	ref, err := s.artifacts.PutBytes(ctx, bundle.Bytes(), ".tar.gz")
-	if err != nil {
-		return fmt.Errorf("store the bundle of %s: %w", name, err)
-	}
-	// The configuration may come back to what it was: what it was before is
-	// part of the cause.
-	_, err = s.log.Append(ctx, eventlog.Commit{
-		Pipeline: name, Function: gateway.Name,
-		Cause: events.Cause("configured", name, l.Digest, l.Dir, before.Configured.Digest, before.Configured.Time.String()),
-		Data: []events.Data{events.PipelineConfigured{
-			Digest: l.Digest, Bundle: ref, Spec: l.Pipeline.JSON(), Dir: l.Dir, Commit: l.Commit,
-		}},
-	})
-	return err
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"millrace.dev/functions/gateway"
 	"millrace.dev/shared/artifact"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/eventlog/embedded"
@@ -128,7 +129,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	for _, p := range pipelines {
-		if err := s.configure(ctx, p); err != nil {
+		if err := gateway.Configure(ctx, function.Deps{Log: s.log, States: s.states, Artifacts: s.artifacts}, p); err != nil {
 			return err
 		}
 	}
