@@ -20,10 +20,9 @@ type End struct {
 	Pod, Container string
 }
 
-// Ended tells how a run ended, from the conditions of its Job and from its
-// pods; nil while it has not. What Kubernetes would try until the deadline ends
+// Ended tells how a run ended, from the status of its Job and from its pods; nil while it has not. What Kubernetes would try until the deadline ends
 // a run too: an image that can't be pulled, a sidecar that can't work.
-func Ended(conditions []batchv1.JobCondition, pods []corev1.Pod) *End {
+func Ended(j batchv1.JobStatus, pods []corev1.Pod) *End {
 	pods = slices.Clone(pods)
 	slices.SortStableFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	e := End{}
@@ -32,7 +31,7 @@ func Ended(conditions []batchv1.JobCondition, pods []corev1.Pod) *End {
 	if len(pods) > 0 {
 		last = &pods[len(pods)-1]
 	}
-	for _, c := range conditions {
+	for _, c := range j.Conditions {
 		if c.Status != corev1.ConditionTrue {
 			continue
 		}
@@ -42,6 +41,9 @@ func Ended(conditions []batchv1.JobCondition, pods []corev1.Pod) *End {
 			return &e
 		case batchv1.JobFailed:
 			e.explain(c.Reason, c.Message, last)
+			if c.Reason == batchv1.JobReasonDeadlineExceeded && last == nil && j.Failed == 0 {
+				e.Reason, e.Hint = "no pod of the run could be made until its time was over", "the namespace's quota, limits or Pod Security refuse it: kubectl describe job"
+			}
 			return &e
 		}
 	}

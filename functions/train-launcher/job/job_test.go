@@ -144,9 +144,11 @@ func TestName(t *testing.T) {
 
 // TestEnded: each way in which a run ends without a word of its own.
 func TestEnded(t *testing.T) {
-	failed := func(reason, message string) []batchv1.JobCondition {
-		return []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason, Message: message}}
+	failed := func(reason, message string) batchv1.JobStatus {
+		return batchv1.JobStatus{Failed: 1, Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason, Message: message}}}
 	}
+	unmade := failed("DeadlineExceeded", "")
+	unmade.Failed = 0
 	pod := func(init, main []corev1.ContainerStatus) corev1.Pod {
 		p := corev1.Pod{Status: corev1.PodStatus{InitContainerStatuses: init, ContainerStatuses: main}}
 		p.Name = "pod"
@@ -158,36 +160,38 @@ func TestEnded(t *testing.T) {
 	waits := func(name, reason string) []corev1.ContainerStatus {
 		return []corev1.ContainerStatus{{Name: name, Image: "nowhere/x", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "not found"}}}}
 	}
-	complete := []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
+	complete := batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}}
+	var none batchv1.JobStatus
 	trainer := func(code int32, reason string) corev1.Pod { return pod(nil, ended("trainer", code, reason)) }
 	evicted := corev1.Pod{Status: corev1.PodStatus{Reason: "Evicted", Message: "The node was low on resource: memory."}}
 	stuck := corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "0/3 nodes are available: 3 Insufficient nvidia.com/gpu"}}}}
 	for name, c := range map[string]struct {
-		conditions []batchv1.JobCondition
-		pods       []corev1.Pod
+		status batchv1.JobStatus
+		pods   []corev1.Pod
 		// want is the reason, or what it contains; "" while the run is under way.
 		want string
 		end  job.End
 	}{
-		"under way":            {pods: []corev1.Pod{{}}},
-		"first pull failed":    {pods: []corev1.Pod{pod(nil, waits("trainer", "ErrImagePull"))}},
-		"complete":             {complete, []corev1.Pod{trainer(0, "Completed")}, "", job.End{End: order.End{OK: true, Attempts: 1}}},
-		"told":                 {failed("PodFailurePolicy", ""), []corev1.Pod{trainer(runner.ExitTold, "Error")}, "the trainer failed", job.End{End: order.End{ExitCode: runner.ExitTold, Attempts: 1}}},
-		"exit code":            {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(3, "Error"), trainer(3, "Error")}, "pod ended with exit code 3", job.End{End: order.End{ExitCode: 3, Attempts: 2}}},
-		"out of memory":        {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(137, "OOMKilled")}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
-		"node out of memory":   {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(nil, ended("node", 137, "OOMKilled"))}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
-		"evicted":              {failed("BackoffLimitExceeded", ""), []corev1.Pod{evicted}, "evicted: The node was low", job.End{End: order.End{Attempts: 1}}},
-		"deadline":             {failed("DeadlineExceeded", ""), []corev1.Pod{trainer(143, "Error")}, "longer than train.timeout", job.End{End: order.End{Attempts: 1}}},
-		"deadline, no pod":     {failed("DeadlineExceeded", ""), nil, "longer than train.timeout", job.End{}},
-		"no node":              {failed("DeadlineExceeded", ""), []corev1.Pod{stuck}, "no node until its time was over: 0/3", job.End{End: order.End{Attempts: 1}}},
-		"image":                {nil, []corev1.Pod{pod(nil, waits("trainer", "ImagePullBackOff"))}, "the image nowhere/x can't be pulled: not found", job.End{End: order.End{Attempts: 1, Trying: true}}},
-		"install":              {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(ended("runner", 1, "Error"), nil)}, "the runner of the run ended with exit code 1", job.End{End: order.End{Attempts: 1}, Pod: "pod", Container: "runner"}},
-		"sidecar":              {nil, []corev1.Pod{pod(waits("sidecar", "CrashLoopBackOff"), nil)}, "the sidecar of the run does not start", job.End{End: order.End{Attempts: 1, Trying: true}, Pod: "pod", Container: "sidecar"}},
-		"no pod":               {failed("FailedCreate", "quota exceeded"), nil, "before a pod began: quota exceeded", job.End{}},
-		"failed for no reason": {failed("BackoffLimitExceeded", "the limit was reached"), []corev1.Pod{{}}, "the Job failed: the limit was reached", job.End{End: order.End{Attempts: 1}}},
+		"under way":              {pods: []corev1.Pod{{}}},
+		"first pull failed":      {pods: []corev1.Pod{pod(nil, waits("trainer", "ErrImagePull"))}},
+		"complete":               {complete, []corev1.Pod{trainer(0, "Completed")}, "", job.End{End: order.End{OK: true, Attempts: 1}}},
+		"told":                   {failed("PodFailurePolicy", ""), []corev1.Pod{trainer(runner.ExitTold, "Error")}, "the trainer failed", job.End{End: order.End{ExitCode: runner.ExitTold, Attempts: 1}}},
+		"exit code":              {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(3, "Error"), trainer(3, "Error")}, "pod ended with exit code 3", job.End{End: order.End{ExitCode: 3, Attempts: 2}}},
+		"out of memory":          {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(137, "OOMKilled")}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
+		"node out of memory":     {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(nil, ended("node", 137, "OOMKilled"))}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
+		"evicted":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{evicted}, "evicted: The node was low", job.End{End: order.End{Attempts: 1}}},
+		"deadline":               {failed("DeadlineExceeded", ""), []corev1.Pod{trainer(143, "Error")}, "longer than train.timeout", job.End{End: order.End{Attempts: 1}}},
+		"deadline, no pod":       {failed("DeadlineExceeded", ""), nil, "longer than train.timeout", job.End{}},
+		"no pod by the deadline": {unmade, nil, "no pod of the run could be made", job.End{}},
+		"no node":                {failed("DeadlineExceeded", ""), []corev1.Pod{stuck}, "no node until its time was over: 0/3", job.End{End: order.End{Attempts: 1}}},
+		"image":                  {none, []corev1.Pod{pod(nil, waits("trainer", "ImagePullBackOff"))}, "the image nowhere/x can't be pulled: not found", job.End{End: order.End{Attempts: 1, Trying: true}}},
+		"install":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(ended("runner", 1, "Error"), nil)}, "the runner of the run ended with exit code 1", job.End{End: order.End{Attempts: 1}, Pod: "pod", Container: "runner"}},
+		"sidecar":                {none, []corev1.Pod{pod(waits("sidecar", "CrashLoopBackOff"), nil)}, "the sidecar of the run does not start", job.End{End: order.End{Attempts: 1, Trying: true}, Pod: "pod", Container: "sidecar"}},
+		"no pod":                 {failed("FailedCreate", "quota exceeded"), nil, "before a pod began: quota exceeded", job.End{}},
+		"failed for no reason":   {failed("BackoffLimitExceeded", "the limit was reached"), []corev1.Pod{{}}, "the Job failed: the limit was reached", job.End{End: order.End{Attempts: 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := job.Ended(c.conditions, c.pods)
+			got := job.Ended(c.status, c.pods)
 			if got == nil {
 				if c.want != "" || c.end.OK {
 					t.Fatal("it goes on")

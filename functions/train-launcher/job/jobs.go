@@ -33,7 +33,7 @@ func (c *Jobs) Look(ctx context.Context, pipeline, run string) (order.Status, er
 	if err != nil {
 		return order.Status{}, err
 	}
-	end, err := c.told(ctx, Ended(j.Status.Conditions, pods))
+	end, err := c.told(ctx, Ended(j.Status, pods))
 	return order.Status{Found: true, Begun: Begun(pods), End: end}, err
 }
 

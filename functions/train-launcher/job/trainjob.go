@@ -158,28 +158,28 @@ func (c *TrainJobs) Look(ctx context.Context, pipeline, run string) (order.Statu
 	if err != nil {
 		return order.Status{}, err
 	}
-	conditions := asJob(t.Status.Conditions)
-	if len(conditions) > 0 && conditions[0].Type == batchv1.JobFailed {
+	status := asJob(t.Status.Conditions)
+	if len(status.Conditions) > 0 && status.Conditions[0].Type == batchv1.JobFailed {
 		// The Job knows why: its time was over, or a pod has died too often.
 		var below batchv1.Job
 		if _, err := c.get(ctx, jobs, fmt.Sprintf("%s-%s-0", name, node), &below); err != nil {
 			return order.Status{}, err
 		}
-		conditions = append(below.Status.Conditions, conditions...)
+		status.Failed, status.Conditions = below.Status.Failed, append(below.Status.Conditions, status.Conditions...)
 	}
-	end, err := c.told(ctx, Ended(conditions, pods))
+	end, err := c.told(ctx, Ended(status, pods))
 	return order.Status{Found: true, Begun: Begun(pods), End: end}, err
 }
 
-// asJob gives the conditions by which a TrainJob has ended as a Job's.
-func asJob(conditions []metav1.Condition) []batchv1.JobCondition {
+// asJob gives how a TrainJob has ended as a Job's status.
+func asJob(conditions []metav1.Condition) (s batchv1.JobStatus) {
 	for _, c := range conditions {
 		kind, ok := map[string]batchv1.JobConditionType{"Complete": batchv1.JobComplete, "Failed": batchv1.JobFailed}[c.Type]
 		if ok && c.Status == metav1.ConditionTrue {
-			return []batchv1.JobCondition{{Type: kind, Status: "True", Reason: c.Reason, Message: c.Message}}
+			s.Conditions = []batchv1.JobCondition{{Type: kind, Status: "True", Reason: c.Reason, Message: c.Message}}
 		}
 	}
-	return nil
+	return s
 }
 
 // Remove deletes the run's TrainJob, its pods, and its runtime.
