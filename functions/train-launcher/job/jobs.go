@@ -4,6 +4,7 @@ import (
 	"context"
 
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/client-go/rest"
 
 	"millrace.dev/functions/train-launcher/order"
 )
@@ -12,6 +13,12 @@ import (
 type Jobs struct{ *cluster }
 
 var jobs = batchv1.SchemeGroupVersion.WithResource("jobs")
+
+// NewJobs reaches the cluster by rest.
+func NewJobs(to *rest.Config, s Settings) (*Jobs, error) {
+	c, err := connect(to, s)
+	return &Jobs{c}, err
+}
 
 // Launch makes the run's Job unless it is there.
 func (c *Jobs) Launch(ctx context.Context, r order.Run) error {

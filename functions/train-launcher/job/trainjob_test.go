@@ -17,7 +17,7 @@ import (
 // TestTrainJobs: what is made of a run is what Kubeflow Trainer's own
 // definitions take, without a field that they do not know.
 func TestTrainJobs(t *testing.T) {
-	runtimes, trainJobs := schema(t, "trainingruntimes"), schema(t, "trainjobs")
+	runtimes, trainJobs := definition(t, "trainingruntimes"), definition(t, "trainjobs")
 	for name, r := range runs() {
 		t.Run(name, func(t *testing.T) {
 			s := settingsOf(name)
@@ -41,7 +41,7 @@ func TestTrainJobs(t *testing.T) {
 
 // TestSchemaIsStrict: the check above finds what it is there to find.
 func TestSchemaIsStrict(t *testing.T) {
-	trainJobs := schema(t, "trainjobs")
+	trainJobs := definition(t, "trainjobs")
 	for name, spoil := range map[string]func(spec map[string]any){
 		"unknown field": func(spec map[string]any) { spec["nodes"] = int64(2) },
 		"wrong type":    func(spec map[string]any) { spec["suspend"] = "yes" },
@@ -55,9 +55,9 @@ func TestSchemaIsStrict(t *testing.T) {
 	}
 }
 
-// schema reads the schema of the newest version of a definition, and closes it:
+// definition reads the schema of the newest version of a definition, and closes it:
 // the API server drops unknown fields, which would hide a mistake.
-func schema(t *testing.T, name string) *spec.Schema {
+func definition(t *testing.T, name string) *spec.Schema {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "crds", name+".yaml"))
 	if err != nil {
