@@ -16,6 +16,18 @@ type Serve struct {
 	Log PredictionLog `json:"log"`
 	// What a version is asked before it has traffic.
 	Mirror Mirror `json:"mirror,omitzero"`
+	// How requests go through the model together.
+	Batch Batch `json:"batch,omitzero"`
+}
+
+// Batch is how requests that are there at the same time go through the model
+// together. With the zero value they do when a measurement shows that they gain
+// by it.
+type Batch struct {
+	// The most rows of several requests that go together; with 1 each request goes alone.
+	MaxRows int `json:"max_rows,omitempty" min:"1" max:"4096"`
+	// How long a request may wait for others, at most a second. Without it one waits only while the processors are busy with others.
+	MaxWait Duration `json:"max_wait,omitempty" min:"0"`
 }
 
 // Mirror is which requests the newest approved version that is in no route is

@@ -287,6 +287,14 @@ func (c *checker) checkServe() {
 	if s.Runtime != "millrace" && s.Mirror.Percent > 0 {
 		c.d.problem("spec.serve.mirror", "runtime: millrace", nil, "is not for runtime %s, which mirrors no requests", s.Runtime)
 	}
+	if b := s.Batch; b.MaxWait > Duration(time.Second) {
+		c.says("spec.serve.batch.max_wait", "%s is longer than a second", time.Duration(b.MaxWait))
+	} else if b.MaxWait > 0 && b.MaxRows < 2 {
+		c.says("spec.serve.batch.max_wait", "needs max_rows of 2 or more: how many rows go together")
+	}
+	if s.Runtime != "millrace" && s.Batch != (Batch{}) {
+		c.d.problem("spec.serve.batch", "runtime: millrace", nil, "is not for runtime %s", s.Runtime)
+	}
 }
 
 func (c *checker) checkMonitor() {

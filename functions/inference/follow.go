@@ -191,6 +191,9 @@ func (p *follower) update(ctx context.Context) error {
 		}
 	}
 	p.loadMirror(ctx, next, loaded)
+	for _, v := range loaded {
+		v.puts(st.Config.Spec.Serve.Batch)
+	}
 	p.f.publish(next)
 	routed := map[int]bool{}
 	for number := range loaded {

@@ -11,6 +11,7 @@ import (
 type meters struct {
 	requests     *prometheus.CounterVec
 	seconds      *prometheus.HistogramVec
+	batchRows    *prometheus.HistogramVec
 	inFlight     prometheus.Gauge
 	rows         *prometheus.CounterVec
 	dropped      *prometheus.CounterVec
@@ -30,8 +31,9 @@ type modelMeters struct {
 
 // versionMeters are the numbers of one version.
 type versionMeters struct {
-	ok prometheus.Counter
-	by func(code string) prometheus.Counter
+	ok   prometheus.Counter
+	rows prometheus.Observer // of a run of the model
+	by   func(code string) prometheus.Counter
 }
 
 func newMeters(reg prometheus.Registerer, g *gate) (*meters, error) {
@@ -43,6 +45,9 @@ func newMeters(reg prometheus.Registerer, g *gate) (*meters, error) {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_inference_seconds", Help: "Time of the parts of a request: parse, predict, write.", Buckets: seconds,
 		}, []string{"model", "stage"}),
+		batchRows: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_inference_batch_rows", Help: "Rows that went through the model in one run.", Buckets: prometheus.ExponentialBuckets(1, 2, 13),
+		}, []string{"model"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "millrace_inference_in_flight", Help: "Requests being answered.",
 		}),
@@ -80,7 +85,7 @@ func newMeters(reg prometheus.Registerer, g *gate) (*meters, error) {
 	}, func() float64 { return float64(g.queued.Load()) })
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.requests, m.seconds, m.inFlight, m.rows, m.dropped, m.batches, m.pendingBytes, m.failures, m.staleRoute, m.loadSeconds, m.coldStart, m.mirrored, queued, m.asKServe(),
+		m.requests, m.seconds, m.batchRows, m.inFlight, m.rows, m.dropped, m.batches, m.pendingBytes, m.failures, m.staleRoute, m.loadSeconds, m.coldStart, m.mirrored, queued, m.asKServe(),
 	} {
 		errs = append(errs, reg.Register(c))
 	}
@@ -95,8 +100,9 @@ func (m *meters) model(name string) modelMeters {
 
 func (m *meters) version(pipeline, version string) versionMeters {
 	return versionMeters{
-		ok: m.requests.WithLabelValues(pipeline, version, "200"),
-		by: func(code string) prometheus.Counter { return m.requests.WithLabelValues(pipeline, version, code) },
+		ok:   m.requests.WithLabelValues(pipeline, version, "200"),
+		rows: m.batchRows.WithLabelValues(pipeline),
+		by:   func(code string) prometheus.Counter { return m.requests.WithLabelValues(pipeline, version, code) },
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -212,10 +213,19 @@ func TestPoints(t *testing.T) {
 // TestSwapUnderLoad changes the route while requests come: none fails, and
 // each answer is of one version.
 func TestSwapUnderLoad(t *testing.T) {
-	w, g := servedFlights(t)
+	for name, serve := range map[string]string{"Alone": "", "Together": "  serve: {batch: {max_rows: 64, max_wait: 200us}}\n"} {
+		t.Run(name, func(t *testing.T) { swapUnderLoad(t, serve) })
+	}
+}
+
+func swapUnderLoad(t *testing.T, serve string) {
+	w, g := newWorld(t), goldenOf(t, "lightgbm")
+	w.ConfigureYAML(t, flights+serve)
+	w.promote("flights", w.register("flights", "lightgbm"))
 	w.cfg.SpareVersions = 1
+	w.start()
 	w.register("flights", "logistic")
-	want := map[string]string{}
+	want := map[string][]any{}
 	for i, model := range []string{"lightgbm", "logistic"} {
 		a := w.ask("POST", "/v2/models/flights/versions/"+fmt.Sprint(i+1)+"/infer", g.inferBody(t, 0, 20, nil))
 		if a.Code == 404 { // not heard of yet
@@ -227,7 +237,7 @@ func TestSwapUnderLoad(t *testing.T) {
 		if math.Abs(a.Outputs[1].Data[0].(float64)-goldenOf(t, model).Scores[0]) > 1e-6 {
 			t.Fatalf("%s is not %s", a.Raw, model)
 		}
-		want[a.Version] = fmt.Sprint(a.Outputs[1].Data)
+		want[a.Version] = a.Outputs[1].Data
 	}
 	var wg sync.WaitGroup
 	var answered, second atomic.Int64
@@ -242,7 +252,7 @@ func TestSwapUnderLoad(t *testing.T) {
 				default:
 				}
 				a, err := w.try("POST", "/v2/models/flights/infer", body)
-				if err != nil || a.Code != 200 || fmt.Sprint(a.Outputs[1].Data) != want[a.Version] {
+				if err != nil || a.Code != 200 || !slices.EqualFunc(a.Outputs[1].Data, want[a.Version], near) {
 					t.Errorf("%v: %d %s", err, a.Code, a.Raw)
 					return
 				}

@@ -281,6 +281,10 @@ func (f *F) run(ctx context.Context, s *served, v *version, route string, c call
 const oneGo = 4096
 
 func (f *F) score(ctx context.Context, v *version, q *request) error {
+	if g := v.together.Load(); g != nil && q.rows < g.rows {
+		return g.score(ctx, &q.batch, &q.scores)
+	}
+	v.meters.rows.Observe(float64(q.rows))
 	if q.rows > oneGo {
 		bounded, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout, errTimeout)
 		defer cancel()

@@ -47,6 +47,10 @@ type version struct {
 	classes [][]byte
 	layout  *layout
 	meters  versionMeters
+	// gain says that rows cost less in company; together is how requests go so,
+	// nil while they do not.
+	gain     bool
+	together atomic.Pointer[together]
 
 	refs atomic.Int64
 }
@@ -128,7 +132,10 @@ func (f *F) load(ctx context.Context, p *state.Pipeline, number int) (_ *version
 	v.meters = f.meters.version(p.Name, v.text)
 	if err := v.warmUp(ctx); err != nil {
 		f.deps.Logger.InfoContext(ctx, "a made-up row does not go through the model; it serves all the same", "pipeline", p.Name, "version", number, "error", err)
+	} else {
+		v.gain = v.gains(ctx)
 	}
+	v.puts(p.Config.Spec.Serve.Batch)
 	return v, nil
 }
 
@@ -308,14 +315,19 @@ func datatypeOf(t onnx.Type, taken string) string {
 
 // warmUp runs a made-up row, so that the first request finds everything made.
 func (v *version) warmUp(ctx context.Context) error {
-	b := onnx.Batch{Rows: 1}
+	var out onnx.Scores
+	return v.model.Score(ctx, v.madeUp(1), &out)
+}
+
+// madeUp is a batch of made-up rows.
+func (v *version) madeUp(rows int) *onnx.Batch {
+	b := &onnx.Batch{Rows: rows}
 	for _, f := range v.contract.Features {
-		c := onnx.Column{Name: f.Name, Strings: []string{""}, Ints: []int64{0}, Floats: []float64{0}, Bools: []bool{false}}
-		if len(f.Values) > 0 {
-			c.Strings[0] = f.Values[0]
+		c := onnx.Column{Name: f.Name, Strings: make([]string, rows), Ints: make([]int64, rows), Floats: make([]float64, rows), Bools: make([]bool, rows)}
+		for i := range min(rows, rows*len(f.Values)) {
+			c.Strings[i] = f.Values[0]
 		}
 		b.Columns = append(b.Columns, c)
 	}
-	var out onnx.Scores
-	return v.model.Score(ctx, &b, &out)
+	return b
 }

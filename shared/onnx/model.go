@@ -130,6 +130,9 @@ func (m *Model) Signature() Signature {
 // cancelled context is noticed.
 const maxRows = 4096
 
+// MaxTogether is how many rows ScoreTogether takes.
+const MaxTogether = maxRows
+
 // Score runs the model over b and writes the answers to out. A missing value becomes NaN where the model takes floats
 // and "" where it takes strings; where it takes an int or a bool it is an error that names column and row. When ctx ends
 // no further rows are begun. After an error out holds nothing of use.
@@ -144,6 +147,43 @@ func (m *Model) Score(ctx context.Context, b *Batch, out *Scores) error {
 	}
 	if err := m.plan.run(ctx, m.session, b, out); err != nil {
 		return fmt.Errorf("score %d rows: %w", b.Rows, err)
+	}
+	return nil
+}
+
+// Job is a batch and where its answers go.
+type Job struct {
+	Batch  *Batch
+	Scores *Scores
+}
+
+// ScoreTogether runs the model once over the rows of several batches, and gives each its own answers. All of them
+// together have at most MaxTogether rows. An error may be the fault of any of them, and no Scores holds anything of use
+// then: Score tells which it is.
+func (m *Model) ScoreTogether(jobs []Job) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if m.plan == nil {
+		return ErrUnchecked
+	}
+	n := 0
+	pieces := make([]piece, len(jobs))
+	for i, j := range jobs {
+		pieces[i] = piece{batch: j.Batch, out: j.Scores, n: j.Batch.Rows}
+		j.Scores.reset(j.Batch.Rows, m.plan.score.width)
+		n += j.Batch.Rows
+	}
+	switch {
+	case n == 0:
+		return nil
+	case n > MaxTogether:
+		return fmt.Errorf("score %d rows together: at most %d can be", n, MaxTogether)
+	}
+	if err := m.plan.runPieces(m.session, pieces, n); err != nil {
+		return fmt.Errorf("score %d rows of %d batches: %w", n, len(jobs), err)
 	}
 	return nil
 }

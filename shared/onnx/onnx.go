@@ -20,6 +20,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 var (
@@ -106,6 +107,13 @@ type Scores struct {
 	Width  int       // values in a row: the number of classes, 1 for a regression
 	Values []float64 // row by row; exact also for FP32 outputs (Signature tells which it was)
 	Labels []string  // the class of each row as the model names it; nil unless Options.Labels and the model has such an output
+}
+
+// reset makes s ready for so many rows of so many values.
+func (s *Scores) reset(rows, width int) {
+	s.Rows, s.Width = rows, width
+	s.Values = slices.Grow(s.Values[:0], rows*width)
+	s.Labels = s.Labels[:0]
 }
 
 // Row returns the values of row i.

@@ -42,22 +42,29 @@ func (p *plan) readsLabels() bool { return p.labels && p.label.name != "" }
 
 // run scores b. The caller makes sure that session lives.
 func (p *plan) run(ctx context.Context, session *ort.DynamicAdvancedSession, b *Batch, out *Scores) error {
-	out.Rows, out.Width = b.Rows, p.score.width
-	out.Values = slices.Grow(out.Values[:0], b.Rows*p.score.width)
-	out.Labels = out.Labels[:0]
+	out.reset(b.Rows, p.score.width)
 	for from := 0; from < b.Rows; from += maxRows {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if err := p.runRows(session, b, from, min(maxRows, b.Rows-from), out); err != nil {
+		one := [1]piece{{b, out, from, min(maxRows, b.Rows-from)}}
+		if err := p.runPieces(session, one[:], one[0].n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// runRows scores rows from to from+n of b and appends to out.
-func (p *plan) runRows(session *ort.DynamicAdvancedSession, b *Batch, from, n int, out *Scores) error {
+// piece is n rows of a batch, beginning with row from, whose answers are
+// appended to out.
+type piece struct {
+	batch   *Batch
+	out     *Scores
+	from, n int
+}
+
+// runPieces scores n rows in one run: the pieces one after the other.
+func (p *plan) runPieces(session *ort.DynamicAdvancedSession, pieces []piece, n int) error {
 	s := p.idle.take(n)
 	if s == nil {
 		var err error
@@ -66,28 +73,51 @@ func (p *plan) runRows(session *ort.DynamicAdvancedSession, b *Batch, from, n in
 		}
 	}
 	defer p.idle.put(s)
-	for i, f := range p.contract.Features {
-		c, err := b.column(i, f)
-		if err != nil {
+	at := 0
+	for i := range pieces {
+		if err := p.fill(s, &pieces[i], at); err != nil {
 			return err
 		}
-		if p.matrix {
-			err = s.inputs[0].fill(c, f.Type, from, n, i)
-		} else {
-			err = s.inputs[i].fill(c, f.Type, from, n, 0)
-		}
-		if err != nil {
-			return err
-		}
+		at += pieces[i].n
 	}
 	if err := session.RunWithBinding(s.binding); err != nil {
 		return err
 	}
-	out.Values = s.score.appendTo(out.Values)
-	if !p.readsLabels() {
-		return nil
+	var labels []string
+	if p.readsLabels() {
+		var err error
+		if labels, err = p.labelsOf(s.label); err != nil {
+			return err
+		}
 	}
-	return p.appendLabels(s.label, out)
+	at = 0
+	for i := range pieces {
+		out, end := pieces[i].out, at+pieces[i].n
+		out.Values = s.score.appendTo(out.Values, at, end)
+		if labels != nil {
+			out.Labels = append(out.Labels, labels[at:end]...)
+		}
+		at = end
+	}
+	return nil
+}
+
+// fill writes a piece's values to the rows of the slot that begin with row at.
+func (p *plan) fill(s *slot, from *piece, at int) error {
+	for i, f := range p.contract.Features {
+		c, err := from.batch.column(i, f)
+		if err != nil {
+			return err
+		}
+		to, column := &s.inputs[0], i
+		if !p.matrix {
+			to, column = &s.inputs[i], 0
+		}
+		if err := to.fill(c, f.Type, from.from, from.n, at, column); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // column finds the feature f in b; usually at i, where its feature is.
@@ -119,27 +149,25 @@ func (b *Batch) column(i int, f Feature) (*Column, error) {
 	return c, nil
 }
 
-// appendLabels appends the label output's values as the classes' names.
-func (p *plan) appendLabels(t tensor, out *Scores) error {
+// labelsOf gives the label output's values as the classes' names.
+func (p *plan) labelsOf(t tensor) (labels []string, err error) {
 	switch {
 	case t.strings != nil:
-		labels, err := t.strings.GetContents()
-		if err != nil {
-			return fmt.Errorf("read output %s: %w", p.label.name, err)
+		if labels, err = t.strings.GetContents(); err != nil {
+			return nil, fmt.Errorf("read output %s: %w", p.label.name, err)
 		}
-		out.Labels = append(out.Labels, labels...)
 	case t.bools != nil:
 		for _, b := range t.bools {
-			out.Labels = append(out.Labels, strconv.FormatBool(b))
+			labels = append(labels, strconv.FormatBool(b))
 		}
 	default:
 		for _, v := range t.ints {
 			if v >= 0 && v < int64(len(p.classes)) {
-				out.Labels = append(out.Labels, p.classes[v])
+				labels = append(labels, p.classes[v])
 			} else {
-				out.Labels = append(out.Labels, strconv.FormatInt(v, 10))
+				labels = append(labels, strconv.FormatInt(v, 10))
 			}
 		}
 	}
-	return nil
+	return labels, nil
 }

@@ -101,7 +101,7 @@ func (m *Model) trial(ctx context.Context, p *plan, b *Batch, see func(i int, v 
 			}
 			inputs[in.name] = &t
 		}
-		if err := inputs[in.name].fill(&b.Columns[i], f.Type, 0, b.Rows, at); err != nil {
+		if err := inputs[in.name].fill(&b.Columns[i], f.Type, 0, b.Rows, 0, at); err != nil {
 			return err
 		}
 	}

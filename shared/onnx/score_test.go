@@ -68,6 +68,38 @@ func TestScoreInManySizes(t *testing.T) {
 	}
 }
 
+// TestScoreTogether gives each batch the answers that it would have had alone.
+func TestScoreTogether(t *testing.T) {
+	loadLibrary(t)
+	for name := range readGolden(t) {
+		t.Run(name, func(t *testing.T) {
+			m, g := openChecked(t, name, Options{Labels: true})
+			all := g.batch(t)
+			jobs := []Job{{repeat(all, 1), &Scores{}}, {all, &Scores{}}, {repeat(all, 3), &Scores{}}}
+			if err := m.ScoreTogether(jobs); err != nil {
+				t.Fatal(err)
+			}
+			for i, j := range jobs {
+				var alone Scores
+				if err := m.Score(t.Context(), j.Batch, &alone); err != nil {
+					t.Fatal(err)
+				}
+				if j.Scores.Rows != alone.Rows || j.Scores.Width != alone.Width || !slices.EqualFunc(j.Scores.Values, alone.Values, near) || !slices.Equal(j.Scores.Labels, alone.Labels) {
+					t.Errorf("batch %d: %v, alone %v", i, j.Scores, alone)
+				}
+			}
+		})
+	}
+	m, g := openChecked(t, "logistic", Options{})
+	many := repeat(g.batch(t), MaxTogether)
+	if err := m.ScoreTogether([]Job{{many, &Scores{}}, {many, &Scores{}}}); err == nil || !strings.Contains(err.Error(), "at most 4096 can be") {
+		t.Errorf("%v", err)
+	}
+	if err := m.ScoreTogether(nil); err != nil {
+		t.Errorf("of nothing: %v", err)
+	}
+}
+
 func TestScoreFindsColumnsByName(t *testing.T) {
 	m, g := openChecked(t, "matrix", Options{})
 	b := g.batch(t)

@@ -68,6 +68,7 @@ func (s *slot) destroy() {
 // tensor is memory that ONNX Runtime reads or writes; exactly one of the slices (or strings) is set.
 type tensor struct {
 	port    port
+	rows    int
 	value   ort.Value
 	float32 []float32
 	float64 []float64
@@ -77,7 +78,7 @@ type tensor struct {
 }
 
 func newTensor(p port, rows int) (tensor, error) {
-	t := tensor{port: p}
+	t := tensor{port: p, rows: rows}
 	var err error
 	switch p.datatype {
 	case "FP32":
@@ -107,20 +108,20 @@ func newNumbers[T ort.TensorData](shape ort.Shape) ([]T, ort.Value, error) {
 	return t.GetData(), t, nil
 }
 
-// fill writes n values of c, beginning with value from, to column at of the tensor. Check has made sure that the
-// feature's type goes with the tensor's.
-func (t *tensor) fill(c *Column, typ Type, from, n, at int) error {
+// fill writes n values of c, beginning with value from, to a column of the tensor, beginning with row at. Check has made
+// sure that the feature's type goes with the tensor's.
+func (t *tensor) fill(c *Column, typ Type, from, n, at, column int) error {
 	var nulls []bool
 	if c.Nulls != nil {
 		nulls = c.Nulls[from : from+n]
 	}
 	switch {
 	case t.float32 != nil:
-		fillFloats(t.float32[at:], t.port.width, c, typ, from, n, nulls)
+		fillFloats(t.float32[at*t.port.width+column:], t.port.width, c, typ, from, n, nulls)
 	case t.float64 != nil:
-		fillFloats(t.float64[at:], t.port.width, c, typ, from, n, nulls)
+		fillFloats(t.float64[at*t.port.width+column:], t.port.width, c, typ, from, n, nulls)
 	case t.strings != nil:
-		return t.fillStrings(c, from, n, nulls)
+		return t.fillStrings(c, from, n, at, nulls)
 	default:
 		for i, null := range nulls {
 			if null {
@@ -129,9 +130,9 @@ func (t *tensor) fill(c *Column, typ Type, from, n, at int) error {
 			}
 		}
 		if t.bools != nil {
-			copy(t.bools, c.Bools[from:from+n])
+			copy(t.bools[at:], c.Bools[from:from+n])
 		} else {
-			copy(t.ints, c.Ints[from:from+n])
+			copy(t.ints[at:], c.Ints[from:from+n])
 		}
 	}
 	return nil
@@ -168,7 +169,7 @@ func nan[T float32 | float64]() T {
 	return zero / zero
 }
 
-func (t *tensor) fillStrings(c *Column, from, n int, nulls []bool) error {
+func (t *tensor) fillStrings(c *Column, from, n, at int, nulls []bool) error {
 	values := c.Strings[from : from+n]
 	for i, v := range values {
 		// The runtime takes C strings: what is behind a NUL would be lost, and the row scored as if it were another.
@@ -176,11 +177,16 @@ func (t *tensor) fillStrings(c *Column, from, n int, nulls []bool) error {
 			return fmt.Errorf("column %s, row %d: the string has a NUL in it", c.Name, from+i)
 		}
 	}
-	if n == 1 { // without the slice that SetContents needs
-		if nulls != nil && nulls[0] {
-			return t.strings.SetElement(0, "")
+	if n < t.rows || n == 1 { // SetContents needs all of the tensor's, and a slice
+		for i, v := range values {
+			if nulls != nil && nulls[i] {
+				v = ""
+			}
+			if err := t.strings.SetElement(int64(at+i), v); err != nil {
+				return err
+			}
 		}
-		return t.strings.SetElement(0, values[0])
+		return nil
 	}
 	if nulls != nil {
 		present := make([]string, n)
@@ -194,12 +200,16 @@ func (t *tensor) fillStrings(c *Column, from, n int, nulls []bool) error {
 	return t.strings.SetContents(values)
 }
 
-// appendTo appends the tensor's floats to values.
-func (t *tensor) appendTo(values []float64) []float64 {
-	for _, v := range t.float32 {
+// appendTo appends the tensor's floats of rows from to end to values.
+func (t *tensor) appendTo(values []float64, from, end int) []float64 {
+	from, end = from*t.port.width, end*t.port.width
+	if t.float64 != nil {
+		return append(values, t.float64[from:end]...)
+	}
+	for _, v := range t.float32[from:end] {
 		values = append(values, float64(v))
 	}
-	return append(values, t.float64...)
+	return values
 }
 
 // slots keeps slots between runs, the last used last. What it keeps is bounded in number and in rows, whatever batch
