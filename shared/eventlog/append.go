@@ -283,7 +283,7 @@ func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
 	if l.readOnly {
 		return Appended{}, ErrReadOnly
 	}
-	backoff := 20 * time.Millisecond
+	backoff, began := 20*time.Millisecond, time.Now()
 	for {
 		if err := l.trouble(); err != nil {
 			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, err)
@@ -291,6 +291,7 @@ func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
 		sequence, err := l.send(ctx, entries)
 		switch verdict(err) {
 		case done:
+			l.refused.note(nil)
 			out := make([]events.Envelope, len(entries))
 			now := time.Now().UTC()
 			for i, e := range entries {
@@ -302,13 +303,20 @@ func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
 		case look:
 			return l.look(ctx, entries)
 		case sendAgain:
+			err = l.unanswered(ctx, began, err)
 			l.logger.WarnContext(ctx, "the event log did not answer; sending again", "error", err, "in", backoff)
 		default:
-			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, explain(err))
+			if err = explain(err); errors.Is(err, ErrDiskFull) {
+				l.refused.note(err)
+			}
+			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, err)
 		}
 		select {
 		case <-ctx.Done():
-			return Appended{}, fmt.Errorf("append %s to the event log: %w (last answer: %w)", entries[0].event.Type, ctx.Err(), err)
+			if !errors.Is(err, ErrNotStored) {
+				err = fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
+			}
+			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, err)
 		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, maxBackoff)

@@ -30,6 +30,7 @@ type Log struct {
 	// own: see Options.
 	own     bool
 	trouble func() error
+	refused *refusal
 }
 
 // Options of a log.
@@ -58,7 +59,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	if o.Trouble == nil {
 		o.Trouble = func() error { return nil }
 	}
-	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches), own: o.Own, trouble: o.Trouble}
+	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches), own: o.Own, trouble: o.Trouble, refused: new(refusal)}
 	if err := l.ensureStream(ctx, max(1, o.Replicas)); err != nil {
 		return nil, fmt.Errorf("open the event log at %s: %w", nc.ConnectedUrlRedacted(), err)
 	}
@@ -154,7 +155,9 @@ func (l *Log) Pipelines(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// SequenceAt is the sequence of the last event at or before t, 0 if there is none.
+// SequenceAt is the sequence of the last event at or before t, 0 if there is
+// none. Where the server's clock had been set back, times come twice, and it is
+// the last before one of them: off by no more than the clock was set back.
 func (l *Log) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
 	s, info, err := l.stream(ctx, "")
 	if err != nil {

@@ -34,6 +34,9 @@ func (a *app) showStatus(s gateway.Status) {
 	o := a.out
 	o.Line(o.Styled(terminal.Strong, "millrace "+s.Version), o.Styled(terminal.Faint, fmt.Sprintf(" at %s, up for %s, %s in the log (%s)",
 		a.Server, terminal.Duration(time.Duration(s.UptimeSeconds*float64(time.Second))), terminal.Count(s.Log.Events, "event"), terminal.Bytes(s.Log.Bytes))))
+	if s.Log.Trouble != "" {
+		o.Line(o.Styled(terminal.Bad, s.Log.Trouble))
+	}
 	if len(s.Pipelines) == 0 {
 		a.none("pipeline", "start the system with --pipelines and a folder that holds a pipeline.yaml")
 	}
