@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"millrace.dev/shared/function"
 )
@@ -99,6 +100,13 @@ func (s *system) security() (errs error) {
 	pair, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
 	if err != nil {
 		return errors.Join(errs, fmt.Errorf("read the certificate %s with the key %s: %w", o.TLSCert, o.TLSKey, err))
+	}
+	// Who calls would refuse it, without saying so here.
+	switch now := time.Now(); {
+	case now.After(pair.Leaf.NotAfter):
+		errs = errors.Join(errs, fmt.Errorf("the certificate %s was valid until %s: renew it", o.TLSCert, pair.Leaf.NotAfter.Format(time.RFC3339)))
+	case now.Before(pair.Leaf.NotBefore):
+		errs = errors.Join(errs, fmt.Errorf("the certificate %s is valid from %s on: wait, or set this machine's clock", o.TLSCert, pair.Leaf.NotBefore.Format(time.RFC3339)))
 	}
 	s.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	return errs
