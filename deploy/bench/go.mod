@@ -23,9 +23,12 @@ replace (
 require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.25.0
+	golang.org/x/net v0.62.0
+	google.golang.org/protobuf v1.36.12
 	millrace.dev/deploy/millrace v0.0.0
 	millrace.dev/events v0.0.0
 	millrace.dev/functions/evaluate v0.0.0
+	millrace.dev/functions/inference v0.0.0
 	millrace.dev/shared v0.0.0
 	millrace.dev/shared/onnx v0.0.0
 	millrace.dev/shared/table v0.0.0
@@ -105,7 +108,6 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20260112195511-716be5621a96 // indirect
 	golang.org/x/mod v0.41.0 // indirect
-	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260924152758-ed294f943157 // indirect
@@ -117,11 +119,9 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/grpc v1.85.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
 	millrace.dev/config v0.0.0 // indirect
 	millrace.dev/functions/drift-check v0.0.0 // indirect
 	millrace.dev/functions/gateway v0.0.0 // indirect
-	millrace.dev/functions/inference v0.0.0 // indirect
 	millrace.dev/functions/ingest v0.0.0 // indirect
 	millrace.dev/functions/promote v0.0.0 // indirect
 	millrace.dev/functions/train-launcher v0.0.0 // indirect

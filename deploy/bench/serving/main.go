@@ -138,7 +138,7 @@ func train(o options, work, model string) (server, error) {
 	}
 	millrace := filepath.Join(o.root, "bin/millrace")
 	ours := server{
-		name: "millrace", path: inferPath, body: inferBody,
+		name: "millrace", path: inferPath, body: inferBody, whole: true,
 		command: []string{millrace, "up", "--dir", filepath.Join(work, "state"), "--pipelines", pipeline, "--listen", "127.0.0.1:{port}"},
 	}
 	return ours, first(o, ours, work, millrace, data)
@@ -219,26 +219,35 @@ func measure(o options, s server, port int, log string, wants map[int][]float64)
 	defer r.stop()
 	var all []measured
 	for _, rows := range []int{1, 100} {
-		request := httpRequest(s.path, s.body(rows))
-		status, body, err := ask(r.address, request)
-		if err != nil || status != 200 {
-			return nil, fmt.Errorf("%d rows: %d %.300s (%w)", rows, status, body, err)
+		for _, w := range s.ways(rows) {
+			m, err := measureWay(o, s, r, w, rows, wants)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %d rows: %w", w.name, rows, err)
+			}
+			all = append(all, m)
 		}
-		if s.name == "bare" {
-			wants[rows] = numbersIn(body)
-		} else if !holds(body, wants[rows]) {
-			return nil, fmt.Errorf("%d rows: answers differ from the bare handler's: %.300s", rows, body)
-		}
-		if _, err := load(r.address, request, o.connections, o.duration/4); err != nil { // to warm up
-			return nil, err
-		}
-		before := r.usage()
-		l, err := load(r.address, request, o.connections, o.duration)
-		if err != nil {
-			return nil, err
-		}
-		after := r.usage()
-		all = append(all, measured{s.name, rows, l, (after.cpu - before.cpu) / time.Duration(max(1, len(l.latencies))), r.started, after.rss})
 	}
 	return all, nil
+}
+
+func measureWay(o options, s server, r *running, w way, rows int, wants map[int][]float64) (m measured, err error) {
+	status, body, err := askOnce(r.address, w)
+	if err != nil || status != 200 {
+		return m, fmt.Errorf("%d %.300s (%w)", status, body, err)
+	}
+	if s.name == "bare" {
+		wants[rows] = w.numbers(body)
+	} else if !holds(w.numbers(body), wants[rows]) {
+		return m, fmt.Errorf("answers differ from the bare handler's: %.300q", body)
+	}
+	if _, err := load(r.address, w, o.connections, o.duration/4); err != nil { // to warm up
+		return m, err
+	}
+	before := r.usage()
+	l, err := load(r.address, w, o.connections, o.duration)
+	if err != nil {
+		return m, err
+	}
+	after := r.usage()
+	return measured{s.name, w.name, rows, l, (after.cpu - before.cpu) / time.Duration(max(1, len(l.latencies))), r.started, after.rss}, nil
 }

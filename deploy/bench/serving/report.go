@@ -10,6 +10,7 @@ import (
 // measured is what a server did with requests of a number of rows.
 type measured struct {
 	server  string
+	way     string
 	rows    int
 	load    result
 	cpu     time.Duration // a request
@@ -20,7 +21,7 @@ type measured struct {
 // report prints the figures, and the ratio to the bare handler's.
 func report(w io.Writer, all []measured) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "server\trows\treq/s\tof bare\tCPU ms/req\tp50 ms\tp99 ms\tfailed\tfirst answer ms\tRSS MB\t")
+	fmt.Fprintln(t, "server\tprotocol\trows\treq/s\tof bare\tCPU ms/req\tp50 ms\tp99 ms\tfailed\tfirst answer ms\tRSS MB\t")
 	limit := map[int]float64{}
 	for _, m := range all {
 		if m.server == "bare" {
@@ -32,7 +33,7 @@ func report(w io.Writer, all []measured) error {
 		if limit[m.rows] > 0 {
 			share = fmt.Sprintf("%.3f", m.load.rate()/limit[m.rows])
 		}
-		fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%.4f\t%.3f\t%.3f\t%d\t%d\t%.0f\t\n", m.server, m.rows, m.load.rate(), share,
+		fmt.Fprintf(t, "%s\t%s\t%d\t%.0f\t%s\t%.4f\t%.3f\t%.3f\t%d\t%d\t%.0f\t\n", m.server, m.way, m.rows, m.load.rate(), share,
 			ms(m.cpu), ms(m.load.at(0.5)), ms(m.load.at(0.99)), m.load.failed, m.started.Milliseconds(), float64(m.rss)/1e6)
 	}
 	return t.Flush()

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -24,6 +22,7 @@ type server struct {
 	dir     string
 	path    string
 	body    func(rows int) []byte
+	whole   bool // it takes binary tensors and gRPC on the same port
 }
 
 // running is a server that has given its first correct answer.
@@ -74,15 +73,15 @@ func (s server) launch(port int, log string) (*running, error) {
 
 // await waits for the first answer, which has to be right unless want is nil.
 func (s server) await(r *running, want []float64, patience time.Duration) error {
-	request := httpRequest(s.path, s.body(1))
+	json := s.ways(1)[0]
 	last := errors.New("it did not listen")
 	for time.Since(r.began) < patience {
-		status, body, err := ask(r.address, request)
+		status, body, err := askOnce(r.address, json)
 		switch {
 		case err != nil:
 		case status != 200:
 			last = fmt.Errorf("it answered %d: %.300s", status, body)
-		case want != nil && !holds(body, want):
+		case want != nil && !holds(json.numbers(body), want):
 			return fmt.Errorf("it answered wrongly: %.300s, want %v", body, want)
 		default:
 			r.started = time.Since(r.began)
@@ -168,48 +167,4 @@ func anonymous(pid string) int64 {
 	resident, _ := strconv.ParseInt(f[1], 10, 64)
 	shared, _ := strconv.ParseInt(f[2], 10, 64)
 	return (resident - shared) * int64(os.Getpagesize())
-}
-
-// numbersIn are the probabilities of an answer.
-func numbersIn(body string) []float64 {
-	var v any
-	if json.Unmarshal([]byte(body), &v) != nil {
-		return nil
-	}
-	return numbers(nil, v)
-}
-
-// holds says whether the answer has the probabilities in it, whatever its form.
-func holds(body string, want []float64) bool {
-	got := numbersIn(body)
-	for from := range got {
-		if from+len(want) > len(got) {
-			return false
-		}
-		same := true
-		for i, w := range want {
-			same = same && math.Abs(got[from+i]-w) < 1e-5
-		}
-		if same {
-			return true
-		}
-	}
-	return false
-}
-
-// numbers appends the numbers of lists, and of lists within objects.
-func numbers(to []float64, v any) []float64 {
-	switch v := v.(type) {
-	case float64:
-		to = append(to, v)
-	case []any:
-		for _, x := range v {
-			to = numbers(to, x)
-		}
-	case map[string]any:
-		for _, key := range []string{"outputs", "probabilities", "data", "predictions"} {
-			to = numbers(to, v[key])
-		}
-	}
-	return to
 }

@@ -37,7 +37,7 @@ func soak(o options, bare, s server, work string) (err error) {
 	if err != nil {
 		return fmt.Errorf("bare: %w", err)
 	}
-	_, body, err := ask(b.address, httpRequest(bare.path, bare.body(1)))
+	_, body, err := askOnce(b.address, bare.ways(1)[0])
 	b.stop()
 	if err != nil {
 		return fmt.Errorf("bare: %w", err)
@@ -47,13 +47,13 @@ func soak(o options, bare, s server, work string) (err error) {
 		return err
 	}
 	defer r.stop()
-	request := httpRequest(s.path, s.body(1))
-	if _, ours, err := ask(r.address, request); err != nil || !holds(ours, numbersIn(body)) {
+	json := s.ways(1)[0]
+	if _, ours, err := askOnce(r.address, json); err != nil || !holds(numbersIn(ours), numbersIn(body)) {
 		return fmt.Errorf("answers differ from the bare handler's: %s, %s (%w)", ours, body, err)
 	}
 	rate := o.rate
 	if rate == 0 {
-		top, err := load(r.address, request, o.connections, o.duration)
+		top, err := load(r.address, json, o.connections, o.duration)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func soak(o options, bare, s server, work string) (err error) {
 	began := time.Now()
 	for time.Since(began) < o.soak {
 		before := r.usage()
-		l, err := paced(r.address, request, o.connections, rate, min(sampleEvery, o.soak-time.Since(began)))
+		l, err := paced(r.address, json, o.connections, rate, min(sampleEvery, o.soak-time.Since(began)))
 		if err != nil {
 			return err
 		}
@@ -121,14 +121,14 @@ func slope(all []sample, of func(sample) float64) float64 {
 
 // paced is load at a rate: each connection sends on its beat, and at once when
 // it is late.
-func paced(address string, request []byte, connections int, rate float64, d time.Duration) (all result, err error) {
+func paced(address string, w way, connections int, rate float64, d time.Duration) (all result, err error) {
 	beat := time.Duration(float64(connections) / rate * float64(time.Second))
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	until := time.Now().Add(d)
 	for range connections {
 		wg.Go(func() {
-			latencies, failed, e := beats(address, request, until, beat)
+			latencies, failed, e := beats(address, w, until, beat)
 			mu.Lock()
 			defer mu.Unlock()
 			all.latencies, all.failed, err = append(all.latencies, latencies...), all.failed+failed, errors.Join(err, e)
