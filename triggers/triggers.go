@@ -12,6 +12,10 @@ import (
 //go:embed *.yaml
 var files embed.FS
 
+// Files are the YAML files of Millrace itself, with the kustomization that
+// lists them.
+func Files() fs.FS { return files }
+
 // Embedded gives the triggers and schedules of Millrace itself, by name.
 func Embedded() ([]Trigger, []Schedule, error) { return Load(files) }
 

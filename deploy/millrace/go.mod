@@ -4,6 +4,7 @@ go 1.26.0
 
 replace (
 	millrace.dev/config => ../../config
+	millrace.dev/deploy/knative => ../knative
 	millrace.dev/events => ../../events
 	millrace.dev/functions/drift-check => ../../functions/drift-check
 	millrace.dev/functions/evaluate => ../../functions/evaluate
@@ -32,6 +33,7 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2
 	millrace.dev/config v0.0.0
+	millrace.dev/deploy/knative v0.0.0-00010101000000-000000000000
 	millrace.dev/events v0.0.0
 	millrace.dev/functions/drift-check v0.0.0-00010101000000-000000000000
 	millrace.dev/functions/evaluate v0.0.0-00010101000000-000000000000
@@ -45,6 +47,7 @@ require (
 	millrace.dev/shared/onnx v0.0.0
 	millrace.dev/shared/table v0.0.0
 	millrace.dev/triggers v0.0.0
+	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
@@ -193,5 +196,4 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	sigs.k8s.io/yaml v1.6.0 // indirect
 )

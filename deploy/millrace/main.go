@@ -32,7 +32,9 @@ func run() int {
 	})
 	up := newUp()
 	up.GroupID = command.GroupRun
-	root.AddCommand(up)
+	deploy := newDeploy()
+	deploy.GroupID = command.GroupRun
+	root.AddCommand(up, deploy)
 	return int(command.Run(ctx, root, os.Args[1:]))
 }
 
