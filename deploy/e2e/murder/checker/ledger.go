@@ -63,7 +63,7 @@ func (l *Ledger) add(e Event) {
 func (l *Ledger) Follow(ctx context.Context, c *http.Client, url string) (uint64, error) {
 	for {
 		before := l.last
-		if err := l.page(ctx, c, fmt.Sprintf("%s/api/events?from=%d&limit=10000", url, l.last+1)); err != nil {
+		if err := l.page(ctx, c, fmt.Sprintf("%s/api/events?from=%d&limit=2000", url, l.last+1)); err != nil {
 			return l.last, err
 		}
 		if l.last == before {
