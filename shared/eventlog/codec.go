@@ -120,13 +120,12 @@ func escape(s string) string {
 
 func mustEscape(c byte) bool { return c <= ' ' || c > '~' || c == '"' || c == '%' }
 
-func unescape(s string) (string, error) {
-	if !strings.Contains(s, "%") {
-		return s, nil
-	}
-	v, err := url.PathUnescape(s)
-	if err != nil {
-		return "", fmt.Errorf("%q is not percent-encoded as CloudEvents wants it: %w", s, err)
+func unescape(s string) (v string, err error) {
+	v = s
+	if strings.Contains(s, "%") {
+		if v, err = url.PathUnescape(s); err != nil {
+			return "", fmt.Errorf("%q is not percent-encoded as CloudEvents wants it: %w", s, err)
+		}
 	}
 	if !utf8.ValidString(v) {
 		return "", fmt.Errorf("%q does not decode to UTF-8", s)
