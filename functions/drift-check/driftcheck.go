@@ -127,7 +127,8 @@ func decide(p *state.Pipeline, now time.Time, c events.DriftCheck, unjudged int)
 		return []events.Data{events.DriftChecked{DriftCheck: c}}
 	}
 	c.Reason = fmt.Sprintf("%s drifted %s: %s", names(moved), over, moved[0].Reason)
-	if since := now.Sub(p.Drift.Detected); !p.Drift.Detected.IsZero() && since < monitor.Cooldown.Std() {
+	// Less than none is since a time that the clock was set back over.
+	if since := now.Sub(p.Drift.Detected); !p.Drift.Detected.IsZero() && since >= 0 && since < monitor.Cooldown.Std() {
 		c.Reason += fmt.Sprintf("; it was told %s ago and is not told again within %s", config.Duration(since.Round(time.Second)), monitor.Cooldown)
 		return []events.Data{events.DriftChecked{DriftCheck: c}}
 	}

@@ -79,19 +79,27 @@ type At struct {
 // LoadAt gives the state as of a point of the past, rounded down to the end of
 // a commit; as of now for the zero At. Of a sequence and a time the earlier
 // counts. A time is compared with those of the pipeline's events, so that the
-// past of an imported pipeline is that of the log it came from.
+// past of an imported pipeline is that of the log it came from. It means the
+// last event, by sequence, that was recorded at or before it: where the clock
+// was set back and a time came twice, the second one, with all that was before.
 func (s *Store) LoadAt(ctx context.Context, pipeline string, at At) (*Pipeline, error) {
 	if at == (At{}) {
 		return s.Load(ctx, pipeline)
 	}
 	p := New(pipeline)
 	var commit []events.Envelope
+	over, again := false, uint64(0)
 	for r, err := range s.log.Recorded(ctx, eventlog.Filter{Pipeline: pipeline, To: at.Sequence}) {
 		if err != nil {
 			return nil, fmt.Errorf("load the state of %s as it was: %w", pipeline, err)
 		}
 		if !at.Time.IsZero() && r.Time.After(at.Time) {
-			break
+			over = true
+			continue
+		}
+		if over { // the clock had been set back
+			again = r.Sequence
+			continue
 		}
 		if commit = append(commit, r.Envelope); r.More > 0 {
 			continue
@@ -100,6 +108,9 @@ func (s *Store) LoadAt(ctx context.Context, pipeline string, at At) (*Pipeline, 
 			p = Apply(p, e)
 		}
 		commit = commit[:0]
+	}
+	if again > 0 {
+		return s.LoadAt(ctx, pipeline, At{Sequence: again})
 	}
 	return p, nil
 }
