@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -109,8 +110,24 @@ var millrace = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "millrace"), build(root, dir, "1", "deploy/millrace")
 })
 
-func build(root, to, cgo, command string) error {
-	cmd := exec.Command("go", "build", "-o", to+string(filepath.Separator), "./"+command)
+// BuildWith builds the command millrace with more arguments of go build than it
+// is shipped with.
+func BuildWith(t testing.TB, args ...string) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := build(root, dir, "1", "deploy/millrace", args...); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "millrace")
+}
+
+func build(root, to, cgo, command string, args ...string) error {
+	args = slices.Concat([]string{"build", "-o", to + string(filepath.Separator)}, args, []string{"./" + command})
+	cmd := exec.Command("go", args...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -36,6 +36,7 @@ func Launch(t testing.TB, program string, o Options) *Process {
 		args = append(args, "--nats", url)
 	}
 	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), o.Env...)
 	// A pipe of our own: whoever inherits it, a runner for instance, must not
 	// hold up Wait.
 	read, write, err := os.Pipe()

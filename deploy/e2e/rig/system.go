@@ -37,6 +37,8 @@ type Options struct {
 	Broker *Broker
 	// Retry of failed handlings; the runtime's own by default.
 	Retry function.Retry
+	// Env are more variables of a system that is a process of its own.
+	Env []string
 	// Change changes what a system in this process is run with.
 	Change func(*up.Options)
 }
