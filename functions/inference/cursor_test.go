@@ -89,7 +89,7 @@ func FuzzSkip(f *testing.F) {
 			t.Fatalf("%q became %q", before, b)
 		}
 		depth := bytes.Count(b, []byte("[")) + bytes.Count(b, []byte("{"))
-		if json.Valid(b) && (err != nil || c.end() != nil) && depth < maxDepth && !bytes.ContainsAny(b, "eE") { // 1e400 is JSON and no number of ours
+		if json.Valid(b) && (err != nil || c.end() != nil) && depth < maxDepth && len(b) < 300 && !bytes.ContainsAny(b, "eE") { // 1e400 is JSON and no number of ours, however it is written
 			t.Fatalf("%q: %v", b, err)
 		}
 	})
