@@ -68,6 +68,7 @@ func run(o options) error {
 	servers := []server{
 		{name: "bare", command: []string{bare}, path: inferPath, body: inferBody, env: []string{"MODEL=" + model, "MILLRACE_ONNXRUNTIME=" + library(o.root)}},
 		ours,
+		alone(o, work),
 	}
 	if o.soak > 0 {
 		return errors.Join(soak(o, servers[0], ours, work), os.RemoveAll(work))
@@ -212,6 +213,13 @@ func change(path, model string) error {
 
 // measure starts a server and loads it with small and large requests.
 func measure(o options, s server, port int, log string, wants map[int][]float64) ([]measured, error) {
+	if s.beside != nil {
+		end, err := s.beside()
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+	}
 	r, err := s.start(port, log, wants[1], 2*time.Minute)
 	if err != nil {
 		return nil, err
