@@ -127,7 +127,7 @@ func (f *F) changed(ctx context.Context, name string) {
 func (p *follower) run(ctx context.Context) {
 	defer p.f.tasks.Done()
 	pause := firstRetry
-	settled := sync.OnceFunc(func() { close(p.settled); p.f.started() })
+	settled := sync.OnceFunc(func() { close(p.settled); p.f.started(); p.f.routes.tell() })
 	var again <-chan time.Time
 	for {
 		select {
@@ -286,6 +286,7 @@ func (f *F) publish(s *served) {
 	f.routingMu.Lock()
 	defer f.routingMu.Unlock()
 	f.routing.Store(f.routing.Load().with(s))
+	f.routes.tell()
 }
 
 // describe writes the shares for the log.

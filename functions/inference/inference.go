@@ -107,6 +107,7 @@ type F struct {
 
 	routing   atomic.Pointer[routing]
 	routingMu sync.Mutex // held by whoever makes the next routing
+	routes    news       // that the routing has changed, or is ready
 	shelf     *shelf
 	followed  followed
 	listed    chan struct{} // closed when all pipelines are known

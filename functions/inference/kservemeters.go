@@ -10,6 +10,7 @@ import (
 var kserveNames = map[string]*prometheus.Desc{
 	"parse":   prometheus.NewDesc("request_preprocess_seconds", "Time to read a request, as KServe names it.", []string{"model_name"}, nil),
 	"predict": prometheus.NewDesc("request_predict_seconds", "Time to predict, as KServe names it.", []string{"model_name"}, nil),
+	"explain": prometheus.NewDesc("request_explain_seconds", "Time to explain, as KServe names it; no model explains here.", []string{"model_name"}, nil),
 	"write":   prometheus.NewDesc("request_postprocess_seconds", "Time to write an answer, as KServe names it.", []string{"model_name"}, nil),
 }
 
@@ -47,6 +48,9 @@ func (k kserve) Collect(to chan<- prometheus.Metric) {
 			buckets[b.GetUpperBound()] = b.GetCumulativeCount()
 		}
 		h := d.GetHistogram()
+		if labels["stage"] == "predict" {
+			to <- prometheus.MustNewConstHistogram(kserveNames["explain"], 0, 0, nil, labels["model"])
+		}
 		to <- prometheus.MustNewConstHistogram(kserveNames[labels["stage"]], h.GetSampleCount(), h.GetSampleSum(), buckets, labels["model"])
 	}
 }

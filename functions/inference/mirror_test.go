@@ -130,9 +130,13 @@ func TestMeters(t *testing.T) {
 			found[f.GetName()] += m.GetHistogram().GetSampleCount()
 		}
 	}
-	for _, name := range []string{"request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds"} {
-		if found[name] != 3 {
-			t.Errorf("%s has %d requests", name, found[name])
+	for name, want := range map[string]uint64{
+		"request_preprocess_seconds": 3, "request_predict_seconds": 3, "request_postprocess_seconds": 3, "request_explain_seconds": 0,
+		"millrace_inference_seconds": 9, "millrace_inference_batch_rows": 3, "millrace_inference_load_seconds": 1,
+		"millrace_inference_requests_total": 0, "millrace_inference_in_flight": 0, "millrace_inference_queued": 0, "millrace_inference_cold_start_seconds": 0,
+	} {
+		if n, ok := found[name]; !ok || n != want {
+			t.Errorf("%s has %d observations (there is one: %v), want %d", name, n, ok, want)
 		}
 	}
 	w.stop()

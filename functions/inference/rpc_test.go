@@ -242,6 +242,12 @@ func TestRPC(t *testing.T) {
 		if _, err := c.ModelInfer(late, g.typed(t, 1)); status.Code(err) != codes.DeadlineExceeded {
 			t.Errorf("%v", err)
 		}
+		w.until("the server has given it up too", func() error {
+			if n := w.f.gate.queued.Load(); n > 0 {
+				return fmt.Errorf("%d wait", n)
+			}
+			return nil
+		})
 		for range w.f.cfg.Concurrency {
 			w.f.gate.leave()
 		}
@@ -290,6 +296,34 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// TestRPCWatch sees a model come, and a process become ready.
+func TestRPCWatch(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	h := grpc_health_v1.NewHealthClient(w.dial())
+	watch := func(service string, want grpc_health_v1.HealthCheckResponse_ServingStatus) func(grpc_health_v1.HealthCheckResponse_ServingStatus) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		t.Cleanup(cancel)
+		stream, err := h.Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+		must(t, err)
+		next := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+			t.Helper()
+			if is, err := stream.Recv(); err != nil || is.GetStatus() != want {
+				t.Fatalf("%q: %v %v, want %v", service, is, err, want)
+			}
+		}
+		next(want)
+		return next
+	}
+	model := watch("flights", grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN)
+	watch("", grpc_health_v1.HealthCheckResponse_SERVING)
+	w.ConfigureYAML(t, flights)
+	version := w.register("flights", "lightgbm")
+	model(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	w.promote("flights", version)
+	model(grpc_health_v1.HealthCheckResponse_SERVING)
+}
+
 // TestRPCNeedsHTTP2 tells a client of HTTP/1.1 what to do.
 func TestRPCNeedsHTTP2(t *testing.T) {
 	w := newWorld(t)
@@ -307,12 +341,19 @@ func TestDrainWithRPC(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
+	watch, err := grpc_health_v1.NewHealthClient(w.dial()).Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
+	must(t, err)
+	_, err = watch.Recv()
+	must(t, err)
 	began := time.Now()
 	if err := w.web.Config.Shutdown(ctx); err != nil {
 		t.Errorf("the server did not end: %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the server took %v to end", took)
+	}
+	if _, err := watch.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the watch ended with %v", err)
 	}
 	if conn, err := net.DialTimeout("tcp", strings.TrimPrefix(w.web.URL, "http://"), time.Second); err == nil {
 		conn.Close()

@@ -2,7 +2,11 @@ package inference
 
 import (
 	"context"
+	"net/http"
+	"sync"
+	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -12,11 +16,66 @@ import (
 
 // rpcHealth answers gRPC's health protocol. The services are the server ("")
 // and the inference service, which are healthy when every routed version is
-// loaded, and the models by name. Watch is not implemented, which clients take
-// for healthy: a stream that never ends would hold up the end of the process.
+// loaded, and the models by name.
 type rpcHealth struct {
 	grpc_health_v1.UnimplementedHealthServer
 	f *F
+
+	mu sync.Mutex
+	// ending is closed when a server is being shut down, which waits for its
+	// streams and would wait for those of Watch for ever.
+	ending map[*http.Server]chan struct{}
+}
+
+// lookAgain is how often a watched service is looked at though no route has
+// changed: a process that has waited long enough for a version is ready too.
+const lookAgain = time.Second
+
+// Watch says how a service is, now and whenever that changes, until the client
+// or the server ends. One that is not known may become so.
+func (h *rpcHealth) Watch(in *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
+	ctx := stream.Context()
+	ending := h.endingOf(ctx)
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	said := grpc_health_v1.HealthCheckResponse_UNKNOWN
+	for {
+		changed := h.f.routes.wait()
+		if is := h.status(ctx, in.GetService()); is != said {
+			if err := stream.Send(&grpc_health_v1.HealthCheckResponse{Status: is}); err != nil {
+				return err
+			}
+			said = is
+		}
+		select {
+		case <-changed:
+		case <-tick.C:
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		case <-ending:
+			return status.Error(codes.Unavailable, "the server is being stopped")
+		}
+	}
+}
+
+// endingOf gives what is closed when the server of a call is shut down.
+func (h *rpcHealth) endingOf(ctx context.Context) <-chan struct{} {
+	server, ok := ctx.Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.ending[server]
+	if c == nil {
+		c = make(chan struct{})
+		server.RegisterOnShutdown(sync.OnceFunc(func() { close(c) }))
+		if h.ending == nil {
+			h.ending = map[*http.Server]chan struct{}{}
+		}
+		h.ending[server] = c
+	}
+	return c
 }
 
 // Check says how a service is.
