@@ -39,6 +39,9 @@ type Cluster struct {
 // the end itself, and what the cluster tells of its Jobs wakes the function for
 // those that could not.
 func NewOn(cfg Config, deps function.Deps, on Cluster) (*F, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	f, err := newFunction(cfg, deps)
 	if err != nil {
 		return nil, err

@@ -80,6 +80,9 @@ type F struct {
 // New makes the function whose runs are processes of this machine. The runner
 // has to be there: without it every run would fail.
 func New(cfg Config, deps function.Deps) (*F, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	if cfg.Runner == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -94,9 +97,6 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 }
 
 func newFunction(cfg Config, deps function.Deps) (*F, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
 	f := &F{cfg: cfg, deps: deps, launched: make(chan launched), stop: func() {}}
 	var err error
 	if f.measures, err = newMeasures(deps.Metrics); err != nil {

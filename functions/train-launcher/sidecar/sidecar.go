@@ -54,13 +54,14 @@ const (
 
 // Run serves the folder until ctx ends.
 func (s *Sidecar) Run(ctx context.Context) error {
-	o, pipeline, err := s.fetch(ctx)
-	if err != nil {
-		return errors.Join(ctx.Err(), err)
-	}
+	// First, so that nothing runs whose last lines could not be kept.
 	tails, err := outcome.OpenTails(ctx, s.Log)
 	if err != nil {
 		return fmt.Errorf("open what keeps last lines: %w", err)
+	}
+	o, pipeline, err := s.fetch(ctx)
+	if err != nil {
+		return err
 	}
 	r := run{Sidecar: s, order: o, pipeline: pipeline, tails: tails, said: outcome.NewMetrics(s.Folder.Metrics()), began: time.Now()}
 	if s.Folder.Told() {

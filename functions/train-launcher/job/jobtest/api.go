@@ -117,6 +117,9 @@ func (a *API) End(t testing.TB, job string, condition batchv1.JobCondition, ps .
 	if condition.Type != "" {
 		condition.Status = corev1.ConditionTrue
 		j.Status.Conditions = []batchv1.JobCondition{condition}
+		if condition.Type == batchv1.JobFailed {
+			j.Status.Failed = 1
+		}
 	}
 	a.Put(t, jobs, &j)
 	for _, p := range ps {
