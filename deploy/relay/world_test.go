@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"millrace.dev/deploy/relay"
 	"millrace.dev/events"
 	"millrace.dev/functions/promote"
@@ -52,7 +54,12 @@ func newWorld(t *testing.T) *world {
 
 func newWorldOver(t *testing.T, url string) *world {
 	t.Helper()
-	w := &world{Bench: functiontest.NewOver(t, functiontest.Dial(t, url), 1), url: url}
+	return newWorldOn(t, functiontest.Dial(t, url), url)
+}
+
+func newWorldOn(t *testing.T, nc *nats.Conn, url string) *world {
+	t.Helper()
+	w := &world{Bench: functiontest.NewOver(t, nc, 1), url: url}
 	w.ConfigureYAML(t, `apiVersion: millrace.dev/v1alpha1
 kind: Pipeline
 metadata: {name: flights}
