@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"millrace.dev/events"
@@ -219,21 +220,23 @@ func (f *F) order(ctx context.Context, t *task) (order.Run, error) {
 	}, err
 }
 
-// forget removes what is left of the pipeline's run before this one: people
+// forget removes the TrainJob of the pipeline's run before this one: people
 // have had the time from one run to the next to look at it. (A Job goes by
-// itself; not everything that carries runs out does.)
+// itself.)
 func (f *F) forget(ctx context.Context, t *task, launcher Launcher) {
-	p, err := f.deps.States.Load(ctx, t.pipeline)
-	if err != nil {
+	if t.run.Runtime != trainJobRuntime {
 		return
 	}
-	for i, r := range p.Runs {
-		if r.Run != t.run.Run || i == 0 || p.Runs[i-1].Status == state.RunStarted || p.Runs[i-1].Runtime != t.run.Runtime {
-			continue
+	p, err := f.deps.States.Load(ctx, t.pipeline)
+	if err == nil {
+		i := slices.IndexFunc(p.Runs, func(r *state.Run) bool { return r.Run == t.run.Run }) - 1
+		if i < 0 || p.Runs[i].Status == state.RunStarted || p.Runs[i].Runtime != trainJobRuntime {
+			return
 		}
-		if err := launcher.Remove(ctx, p.Name, p.Runs[i-1].Run); err != nil {
-			f.deps.Logger.WarnContext(ctx, "what is left of a run can't be removed", "pipeline", p.Name, "run", p.Runs[i-1].Run, "error", err)
-		}
+		err = launcher.Remove(ctx, p.Name, p.Runs[i].Run)
+	}
+	if err != nil {
+		f.deps.Logger.WarnContext(ctx, "what is left of the run before can't be removed", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
 	}
 }
 

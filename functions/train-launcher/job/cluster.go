@@ -149,15 +149,13 @@ func (c *cluster) log(ctx context.Context, pod, container string) (string, error
 	return strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD")), nil
 }
 
-// told adds the last lines of the container of ours whose fault an end was.
-func (c *cluster) told(ctx context.Context, e *End) (*order.End, error) {
-	if e == nil || e.Container == "" {
-		if e == nil {
-			return nil, nil //nolint:nilnil // there is no end
-		}
-		return &e.End, nil
+// told adds to an end the last lines of the container of ours whose fault it was.
+func (c *cluster) told(ctx context.Context, e *End) (end *order.End, err error) {
+	if e == nil {
+		return end, nil
 	}
-	var err error
-	e.LogTail, err = c.log(ctx, e.Pod, e.Container)
+	if e.Container != "" {
+		e.LogTail, err = c.log(ctx, e.Pod, e.Container)
+	}
 	return &e.End, err
 }
