@@ -48,7 +48,9 @@
 // link it, and what stands before the handlers (tokens, deadlines) stands
 // before it too. ModelInfer is read from the wire straight into the columns,
 // and written without the generated code; the other calls are a grpc.Server's.
-// Messages may be compressed with gzip. Health can be watched. Limits are RESOURCE_EXHAUSTED, with
+// Messages may be compressed with gzip. Health can be watched. With
+// MILLRACE_INFERENCE_GRPC gRPC also has a port of its own, where it is spoken by
+// grpc's HTTP/2 and not by net/http's, which takes about twice the time of it. Limits are RESOURCE_EXHAUSTED, with
 // when to come again (RetryInfo) or that a client need not. Answers are raw when the inputs were, typed otherwise. The metadata
 // x-millrace-key, x-millrace-version and x-request-id mean what the headers do;
 // mistakes have the same sentences. The generated code is in oip.

@@ -36,6 +36,11 @@ type Config struct {
 	// traffic before requests come here. It is ready when the version is loaded.
 	Pipeline string `env:"MILLRACE_INFERENCE_PIPELINE"`
 	Version  int    `env:"MILLRACE_INFERENCE_VERSION"`
+	// GRPC is an address that gRPC has for itself beside the common port, "" for
+	// none. It is without TLS, and asks for the installation's token if there is one.
+	GRPC      string `env:"MILLRACE_INFERENCE_GRPC"`
+	Token     string `env:"MILLRACE_TOKEN"`
+	TokenFile string `env:"MILLRACE_TOKEN_FILE"`
 	// Threads that one request's rows may use.
 	Threads int `env:"MILLRACE_INFERENCE_THREADS" envDefault:"1"`
 	// SpareVersions is how many versions that are in no route stay loaded.
@@ -102,6 +107,7 @@ type F struct {
 	gate     *gate
 	requests sync.Pool
 	rpc      *rpc
+	port     *port // nil if gRPC has none of its own
 	mirrors  *mirrors
 	spools   *spools
 
@@ -161,6 +167,17 @@ func (f *F) Start(ctx context.Context) error {
 	if err := onnx.Init(""); err != nil {
 		return err
 	}
+	if f.cfg.GRPC != "" {
+		token, err := function.ReadToken(f.cfg.Token, f.cfg.TokenFile)
+		if err != nil {
+			return err
+		}
+		f.port = newPort(f.rpc, token)
+		if err := f.port.open(ctx, f.cfg.GRPC); err != nil {
+			return err
+		}
+		f.deps.Logger.InfoContext(ctx, "gRPC has a port of its own", "listen", f.port.address.String())
+	}
 	f.began = time.Now()
 	f.life, f.end = context.WithCancel(ctx)
 	f.tasks.Add(5)
@@ -216,7 +233,12 @@ func (f *F) Stop(ctx context.Context) error {
 	if f.life == nil {
 		return nil
 	}
-	err := f.batches.drain(ctx)
+	var err error
+	if f.port != nil {
+		err = f.port.close(ctx)
+	}
+	f.rpc.health.end()
+	err = errors.Join(err, f.batches.drain(ctx))
 	f.end()
 	f.tasks.Wait()
 	f.spools.drain(ctx)

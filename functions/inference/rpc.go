@@ -18,17 +18,23 @@ import (
 type rpc struct {
 	oip.UnimplementedGRPCInferenceServiceServer
 	f      *F
+	health *rpcHealth
 	server *grpc.Server
 }
 
 func newRPC(f *F) *rpc {
-	s := &rpc{f: f}
+	s := &rpc{f: f, health: &rpcHealth{f: f, ended: make(chan struct{})}}
 	// What a message has beside its rows is small.
 	s.server = grpc.NewServer(grpc.MaxRecvMsgSize(int(f.cfg.MaxBodyBytes)))
 	oip.RegisterGRPCInferenceServiceServer(s.server, s)
-	grpc_health_v1.RegisterHealthServer(s.server, &rpcHealth{f: f})
-	reflection.Register(s.server)
+	s.registerRest(s.server)
 	return s
+}
+
+// registerRest registers what is beside the protocol.
+func (s *rpc) registerRest(server *grpc.Server) {
+	grpc_health_v1.RegisterHealthServer(server, s.health)
+	reflection.Register(server)
 }
 
 func (s *rpc) routes(mux *http.ServeMux) {

@@ -25,7 +25,13 @@ type rpcHealth struct {
 	// ending is closed when a server is being shut down, which waits for its
 	// streams and would wait for those of Watch for ever.
 	ending map[*http.Server]chan struct{}
+	// ended is closed when the function ends.
+	ended chan struct{}
+	once  sync.Once
 }
+
+// end ends all watching.
+func (h *rpcHealth) end() { h.once.Do(func() { close(h.ended) }) }
 
 // lookAgain is how often a watched service is looked at though no route has
 // changed: a process that has waited long enough for a version is ready too.
@@ -53,6 +59,8 @@ func (h *rpcHealth) Watch(in *grpc_health_v1.HealthCheckRequest, stream grpc.Ser
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		case <-ending:
+			return status.Error(codes.Unavailable, "the server is being stopped")
+		case <-h.ended:
 			return status.Error(codes.Unavailable, "the server is being stopped")
 		}
 	}

@@ -43,10 +43,7 @@ func (s *rpc) infer(w http.ResponseWriter, r *http.Request) {
 	h["Content-Type"], h["Date"] = rpcType, nil
 	ctx, cancel, err := withTimeout(r.Context(), first(r.Header[headerTimeout]))
 	if err == nil {
-		err = s.f.answerRPC(ctx, w, r)
-		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			err = errDeadline
-		}
+		err = s.f.answerHTTP(ctx, w, r)
 		cancel()
 	}
 	if err != nil {
@@ -55,26 +52,42 @@ func (s *rpc) infer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answerRPC answers one request that came by gRPC, and writes down what came
-// of it, as answer does for JSON. An error is left to be written.
-func (f *F) answerRPC(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	f.meters.inFlight.Inc()
-	defer f.meters.inFlight.Dec()
+// answerHTTP answers a call whose message is an HTTP request's body. An error
+// is left to be written.
+func (f *F) answerHTTP(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
 	q := f.take()
 	defer f.put(q)
-	q.rpc = true
 	err := q.read(w, r, f.cfg.MaxBodyBytes, f.cfg.ReadTimeout)
 	if err == nil {
 		err = q.unpack(first(r.Header[headerEncoding]), f.cfg.MaxBodyBytes)
-	}
-	if err == nil {
-		err = q.message.read(q.body[q.header:])
 	}
 	if err != nil {
 		f.meters.refused("", codeOf(err))
 		return err
 	}
-	c := q.message.call(r)
+	return f.answerRPC(ctx, q, callOf(r, "", ""), func() {
+		h := w.Header()
+		h[headerAccept], h[trailerStatus] = rpcTakes, rpcStatusOK
+		_, _ = w.Write(q.out) // a client that has gone was answered all the same
+	})
+}
+
+// answerRPC answers the message in the request's body, and writes down what
+// came of it, as answer does for JSON. What the message says of c goes first.
+func (f *F) answerRPC(ctx context.Context, q *request, c call, write func()) (err error) {
+	f.meters.inFlight.Inc()
+	defer f.meters.inFlight.Dec()
+	defer func() {
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = errDeadline
+		}
+	}()
+	q.rpc = true
+	if err := q.message.read(q.body[q.header:]); err != nil {
+		f.meters.refused("", codeOf(err))
+		return err
+	}
+	q.message.complete(&c)
 	s, err := f.routing.Load().model(c.model)
 	if err != nil {
 		f.meters.refused("", codeOf(err))
@@ -98,22 +111,22 @@ func (f *F) answerRPC(ctx context.Context, w http.ResponseWriter, r *http.Reques
 		return err
 	}
 	writing := time.Now()
-	h := w.Header()
-	h[headerAccept], h[trailerStatus] = rpcTakes, rpcStatusOK
-	_, _ = w.Write(q.out) // a client that has gone was answered all the same
+	write()
 	done := time.Now()
 	s.meters.write.Observe(done.Sub(writing).Seconds())
 	f.answered(s, q, a, done)
 	return nil
 }
 
-// call is what was asked for beside the rows.
-func (m *message) call(r *http.Request) call {
-	c := callOf(r, string(m.model), string(m.version))
+// complete adds what the message says beside the rows to what the headers say.
+func (m *message) complete(c *call) {
+	c.model = string(m.model)
+	if len(m.version) > 0 {
+		c.version = string(m.version)
+	}
 	if len(m.id) > 0 {
 		c.id = string(m.id)
 	}
-	return c
 }
 
 // unpack finds the one message in the body, which begins at header then.

@@ -66,9 +66,9 @@ func writeStatus(h http.Header, err error) {
 		if details, err := proto.Marshal(st.Proto()); err == nil {
 			h[trailerDetails] = []string{base64.RawStdEncoding.EncodeToString(details)}
 		}
-		h[trailerPushback] = []string{strconv.FormatInt(again.Milliseconds(), 10)}
-	} else if st.Code() == codes.ResourceExhausted {
-		h[trailerPushback] = []string{"-1"}
+	}
+	if st.Code() == codes.ResourceExhausted {
+		h[trailerPushback] = []string{pushback(st)}
 	}
 }
 
