@@ -208,8 +208,8 @@ func (s *Store) download(ctx context.Context, ref events.Ref, path string) (err 
 	return full(os.Rename(f.Name(), path))
 }
 
-// maxChecked bounds the memory of what was checked; past it, files are checked again.
-const maxChecked = 100_000
+// maxChecked bounds the memory of what was checked, to some 2 MB; past it, files are checked again.
+const maxChecked = 10_000
 
 func (s *Store) setChecked(path string) {
 	s.mu.Lock()
