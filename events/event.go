@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // TypePrefix begins the type of every event of Millrace.
@@ -233,6 +234,9 @@ func HeaderFrom(attrs map[string]string) (Header, error) {
 		errs = append(errs, fmt.Errorf("datacontenttype %q is not taken; it must be application/json", v))
 	}
 	for k, v := range attrs {
+		if !utf8.ValidString(v) {
+			errs = append(errs, fmt.Errorf("attribute %s is not UTF-8", k))
+		}
 		switch k {
 		case "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data_base64":
 		case "pipeline":
