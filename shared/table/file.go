@@ -1,6 +1,7 @@
 package table
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,6 +52,9 @@ func openFile(path string) (_ *file, err error) {
 			err = t.damaged(fmt.Errorf("%v", r))
 		}
 	}()
+	if err := t.checkFooter(info.Size()); err != nil {
+		return nil, err
+	}
 	t.pq, err = parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
 	if err != nil {
 		if perr := (*fs.PathError)(nil); errors.As(err, &perr) {
@@ -81,6 +85,23 @@ func openFile(path string) (_ *file, err error) {
 		return nil, &Unreadable{Name: t.name, Reason: "not a canonical table: " + strings.Join(refused, ", "), Try: "upload the file so that it gets converted"}
 	}
 	return t, nil
+}
+
+// checkFooter makes sure that the footer is within the file: the decoder takes
+// as much memory as the file says that it has.
+func (t *file) checkFooter(size int64) error {
+	const tail = 8 // the footer's size and a mark
+	if size < tail {
+		return nil // the decoder has words for that
+	}
+	b := make([]byte, tail)
+	if _, err := t.f.ReadAt(b, size-tail); err != nil {
+		return err
+	}
+	if footer := int64(binary.LittleEndian.Uint32(b)); footer > size-tail {
+		return t.damaged(fmt.Errorf("a footer of %d bytes in a file of %d", footer, size))
+	}
+	return nil
 }
 
 func canonicalType(col *parquet.Column) (Type, bool) {
