@@ -8,6 +8,7 @@ MAKEFLAGS     += --warn-undefined-variables --no-builtin-rules
 
 GO        ?= go
 FUZZTIME  ?= 60s
+KEEP      ?= 32
 # Flags of bench-serving, such as -d 30s or -soak 1h.
 SERVING   ?=
 N         ?= 1000
@@ -68,6 +69,11 @@ test: onnxruntime examples versitygw ## Test every module with the race detector
 e2e: build examples versitygw ## Test the whole chain only
 	$(GO) test -race -count=1 ./deploy/e2e/...
 
+.PHONY: e2e-cluster
+e2e-cluster: ## Install on the cluster of KUBECONFIG, in a namespace of its own, and test the whole chain there
+	@if [ -z "$${KUBECONFIG:-}" ]; then echo "skipped: there is no cluster; set KUBECONFIG to run this on one"; else \
+		cd deploy/e2e && MILLRACE_E2E_CLUSTER=1 GOWORK=off $(GO) test -count=1 -timeout 45m -v -run TestCluster ./knative; fi
+
 .PHONY: murder
 murder: onnxruntime ## Kill Millrace N times (1000) while it works, and examine what it leaves
 	$(GO) run ./deploy/e2e/murder -n $(N)
@@ -82,6 +88,22 @@ fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (60s)
 		for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package"; \
+		done; \
+	done
+
+# What fuzzing found worth keeping lies in Go's cache. Of each target, inputs of all sizes below 4 KiB go into the
+# repository, as many as there is room for, and every go test runs them.
+.PHONY: fuzz-keep
+fuzz-keep: ## Keep what make fuzz found: up to KEEP inputs (32) for each target
+	@cache=$$($(GO) env GOCACHE)/fuzz; $(GO) list -f '{{.ImportPath}} {{.Dir}}' work | while read -r package dir; do \
+		for found in "$$cache/$$package"/Fuzz*; do \
+			target=$${found##*/}; kept=$$dir/testdata/fuzz/$$target; \
+			grep -qs "^func $$target(" "$$dir"/*_test.go || continue; \
+			mkdir -p "$$kept"; room=$$(($(KEEP) - $$(ls "$$kept" | wc -l))); \
+			(cd "$$found" && find . -type f -size -4096c -exec ls -Sr {} + | \
+				awk -v room=$$room '{ all[NR] = $$0 } END { n = room < NR ? room : NR; for (i = 1; i <= n; i++) print all[int(i * NR / n)] }' | \
+				while read -r input; do cp "$$input" "$$kept/"; done); \
+			rmdir "$$kept" 2>/dev/null || true; \
 		done; \
 	done
 
