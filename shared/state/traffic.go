@@ -2,6 +2,7 @@ package state
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"millrace.dev/events"
@@ -96,7 +97,8 @@ func (p *Pipeline) predicted(h events.Header, d events.PredictionsLogged) bool {
 	pr.Dropped += d.Dropped
 	pr.Last = h.Time
 	pr.Traffic = slices.Clone(pr.Traffic)
-	batch := &Batch{Ref: d.Batch, Rows: d.Rows, From: d.From, To: d.To, Event: h.ID}
+	// A clone: the id is a part of all of the message's headers, a dozen times as long.
+	batch := &Batch{Ref: d.Batch, Rows: d.Rows, From: d.From, To: d.To, Event: strings.Clone(h.ID)}
 	for _, v := range d.Versions {
 		batch.Versions = append(batch.Versions, v.Version)
 		i := slices.IndexFunc(pr.Traffic, func(t Traffic) bool { return t.Version == v.Version })
