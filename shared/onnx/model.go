@@ -199,5 +199,6 @@ func (m *Model) Close() error {
 	if m.plan != nil {
 		m.plan.idle.drain()
 	}
+	defer giveBack()
 	return m.session.Destroy()
 }
