@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -42,7 +43,26 @@ func (s server) ways(rows int) []way {
 		way{"JSON, binary", httpOpener(binaryRequest(s.path, rows)), func(b []byte) []float64 { return tail(b, 2*rows) }},
 		way{"gRPC", rpcOpener(rpcRequest(rows, false)), rpcNumbers},
 		way{"gRPC, raw", rpcOpener(rpcRequest(rows, true)), rpcNumbers},
+		way{"gRPC, own port", ownPort(rpcOpener(rpcRequest(rows, false))), rpcNumbers},
+		way{"gRPC, own port, raw", ownPort(rpcOpener(rpcRequest(rows, true))), rpcNumbers},
 	)
+}
+
+// ownPortAt is how far the port that gRPC has for itself is from the common one.
+const ownPortAt = 1000
+
+func ownPort(open func(string) (conversation, error)) func(string) (conversation, error) {
+	return func(address string) (conversation, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, err
+		}
+		return open(net.JoinHostPort(host, strconv.Itoa(n+ownPortAt)))
+	}
 }
 
 // binaryRequest has the tensors behind the JSON, and asks for the answer so.
