@@ -4,6 +4,7 @@ go 1.26.0
 
 replace (
 	millrace.dev/config => ../../config
+	millrace.dev/deploy/knative => ../knative
 	millrace.dev/deploy/millrace => ../millrace
 	millrace.dev/events => ../../events
 	millrace.dev/functions/drift-check => ../../functions/drift-check
@@ -147,7 +148,6 @@ require (
 	github.com/sabhiram/go-gitignore v0.0.0-20210923224102-525f6e181f06 // indirect
 	github.com/spf13/afero v1.15.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
-	github.com/stretchr/objx v0.5.3 // indirect
 	github.com/synadia-io/orbit.go/jetstreamext v0.3.2 // indirect
 	github.com/synadia-io/orbit.go/natsext v0.1.3 // indirect
 	github.com/twpayne/go-geom v1.6.1 // indirect
@@ -200,6 +200,7 @@ require (
 	k8s.io/utils v0.0.0-20250604170112-4c0f3b243397 // indirect
 	knative.dev/pkg v0.0.0-20260120122510-4a022ed9999a // indirect
 	millrace.dev/config v0.0.0 // indirect
+	millrace.dev/deploy/knative v0.0.0-00010101000000-000000000000 // indirect
 	millrace.dev/shared/onnx v0.0.0 // indirect
 	sigs.k8s.io/json v0.0.0-20241014173422-cfa47c3a1cc8 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect

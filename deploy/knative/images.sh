@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds and pushes every image of an installation with ko: images.sh [NAME...], by default all.
+# Builds and pushes every image of an installation with ko: images.sh [NAME...], by default all. What the overlay local
+# runs beside (nats, versitygw) is built from the Go modules when it is named: images.sh nats versitygw.
 #
 #   KO_DOCKER_REPO      where to: registry.example.com/millrace. Names are those of the manifests: .../ingest, .../relay
 #   MILLRACE_BASE       base of the static programs; ko's own default (a static one that runs as 65532) when unset
@@ -44,7 +45,26 @@ onnxruntime() {
 names=("$@")
 ((${#names[@]})) || mapfile -t names < <(printf '%s\n' "${!programs[@]}" | sort)
 glibc=
+
+# size prints what the registry has of an image.
+size() {
+	printf '%-16s %6.1f MB compressed\n' "$1" "$(crane manifest ${insecure:+"$insecure"} --platform linux/amd64 "$KO_DOCKER_REPO/$1" |
+		python3 -c 'import json, sys; m = json.load(sys.stdin); print((sum(l["size"] for l in m["layers"]) + m["config"]["size"]) / 1e6)')"
+}
+
+# beside builds a program of another project, of the version that a module here has.
+beside() {
+	(cd "$2" && GOWORK=off KO_DOCKER_REPO="$KO_DOCKER_REPO/$1" KO_CONFIG_PATH="$root/.ko.yaml" env ${MILLRACE_BASE:+KO_DEFAULTBASEIMAGE="$MILLRACE_BASE"} \
+		ko build --bare "${flags[@]}" "$3")
+	size "$1"
+}
+
+root=$PWD
 for name in "${names[@]}"; do
+	case $name in
+	nats) beside nats deploy/e2e github.com/nats-io/nats-server/v2; continue ;;
+	versitygw) beside versitygw deploy/e2e/versitygw github.com/versity/versitygw/cmd/versitygw; continue ;;
+	esac
 	[[ -n ${programs[$name]:-} ]] || { echo "error: there is no program $name; there are ${!programs[*]}" >&2; exit 1; }
 	base=${MILLRACE_BASE:-}
 	if grep -qs '^github.com/yalue/onnxruntime_go ' "functions/$name/deps.txt"; then
@@ -52,6 +72,5 @@ for name in "${names[@]}"; do
 		base=$glibc
 	fi
 	env ${base:+KO_DEFAULTBASEIMAGE="$base"} ko build --base-import-paths "${flags[@]}" "${programs[$name]}"
-	printf '%-16s %6.1f MB compressed\n' "$name" "$(crane manifest ${insecure:+"$insecure"} --platform linux/amd64 "$KO_DOCKER_REPO/$name" |
-		python3 -c 'import json, sys; m = json.load(sys.stdin); print((sum(l["size"] for l in m["layers"]) + m["config"]["size"]) / 1e6)')"
+	size "$name"
 done

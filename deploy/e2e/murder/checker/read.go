@@ -54,6 +54,21 @@ func Open(ctx context.Context, dir string) (_ *Log, err error) {
 	return l, l.read(ctx)
 }
 
+// Connect reads the log that a running NATS server at url has. The caller
+// closes it.
+func Connect(ctx context.Context, url string) (_ *Log, err error) {
+	l := &Log{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("read the log at %s: %w", url, err), l.Close())
+		}
+	}()
+	if l.nc, err = nats.Connect(url, nats.Timeout(10*time.Second)); err != nil {
+		return nil, err
+	}
+	return l, l.read(ctx)
+}
+
 // Close ends the server and removes the copy.
 func (l *Log) Close() error {
 	if l.nc != nil {
@@ -62,6 +77,9 @@ func (l *Log) Close() error {
 	if l.server != nil {
 		l.server.Shutdown()
 		l.server.WaitForShutdown()
+	}
+	if l.dir == "" {
+		return nil
 	}
 	return os.RemoveAll(l.dir)
 }
