@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"millrace.dev/functions/inference/oip"
 	"millrace.dev/shared/onnx"
 )
@@ -251,28 +253,33 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) err
 	return nil
 }
 
-// BenchmarkStart is from nothing to the first answer, in a process that has
-// loaded ONNX Runtime.
-// BenchmarkRPC asks for one row over gRPC: by typed and by raw contents.
+// BenchmarkRPC asks for one row over gRPC, by the common port and by its own,
+// with typed and with raw contents.
 func BenchmarkRPC(b *testing.B) {
-	w, g := servedFlights(b)
-	for name, in := range map[string]*oip.ModelInferRequest{"typed": g.typed(b, 1), "raw": g.rawTyped(b, 1)} {
-		b.Run(name, func(b *testing.B) {
-			c := oip.NewGRPCInferenceServiceClient(w.dial())
-			b.ReportAllocs()
-			b.SetParallelism(4)
-			b.RunParallel(func(p *testing.PB) {
-				for p.Next() {
-					if _, err := c.ModelInfer(b.Context(), in); err != nil {
-						b.Error(err)
-						return
+	w, g, own := servedPort(b, "")
+	for name, conn := range map[string]*grpc.ClientConn{"common": w.dial(), "own": own} {
+		for contents, in := range map[string]*oip.ModelInferRequest{"typed": g.typed(b, 1), "raw": g.rawTyped(b, 1)} {
+			b.Run(name+"/"+contents, func(b *testing.B) {
+				c := oip.NewGRPCInferenceServiceClient(conn)
+				b.ReportAllocs()
+				b.SetParallelism(4)
+				cpu := cpuTime()
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						if _, err := c.ModelInfer(b.Context(), in); err != nil {
+							b.Error(err)
+							return
+						}
 					}
-				}
+				})
+				b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-us/op")
 			})
-		})
+		}
 	}
 }
 
+// BenchmarkStart is from nothing to the first answer, in a process that has
+// loaded ONNX Runtime.
 func BenchmarkStart(b *testing.B) {
 	w, g := servedFlights(b)
 	for b.Loop() {
