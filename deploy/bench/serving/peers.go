@@ -28,7 +28,7 @@ func peers(dir, work string) []peer {
 		{server{name: "mlserver", path: inferPath, body: inferBody, command: []string{"mlserver", "start", "mlserver"}, env: []string{"MLSERVER_PARALLEL_WORKERS=0"}}, []string{"mlserver==1.7.1", "uvloop==0.21.0", "setuptools==84.2.1"}, dir, ""},
 		{server{name: "litserve", path: "/predict", body: inferBody, command: python("litserve_server.py")}, []string{"litserve==0.2.19"}, dir, ""},
 		{server{name: "bentoml", path: "/infer", body: inferBody, command: []string{"bentoml", "serve", "bentoml_server:Flights", "--port", "{port}"}}, []string{"bentoml==1.4.40"}, dir, ""},
-		{server{name: "mlflow", path: "/invocations", body: columnsBody, command: []string{"mlflow", "models", "serve", "-m", mlflow, "--env-manager", "local", "-p", "{port}"}}, []string{"mlflow==3.17.2", "onnx==1.23.2"}, dir, mlflow},
+		{server{name: "mlflow", path: "/invocations", body: columnsBody, command: []string{"mlflow", "models", "serve", "-m", mlflow, "--env-manager", "local", "-p", "{port}"}}, []string{"mlflow==3.17.2", "onnx==1.23.2", "pandas==2.3.3"}, dir, mlflow},
 	}
 }
 
