@@ -45,7 +45,6 @@ func cluster(t *testing.T) (*rest.Config, dynamic.Interface, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		//nolint:usetesting // the test's context has ended by then
 		if err := namespaces.Delete(context.Background(), made.GetName(), metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}

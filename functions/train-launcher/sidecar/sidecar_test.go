@@ -158,7 +158,8 @@ func TestKilledAnywhere(t *testing.T) {
 func TestDataIsLost(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, nil)
-	defer s.serve(false)()
+	stop := s.serve(false)
+	t.Cleanup(func() { must(t, stop()) })
 	s.until("the end is told", s.folder.Told)
 	failed := functiontest.Data[events.TrainingFailed](t, s.ends()[0])
 	if !strings.Contains(failed.Reason, "fetch the train part part-00000.parquet") || s.folder.HasJob() {
@@ -179,7 +180,8 @@ func TestSecondPod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, []byte("parquet"))
-			defer s.serve(true)()
+			stop := s.serve(true)
+			t.Cleanup(func() { must(t, stop()) })
 			s.leaves(c.result.OK, c.result)
 			s.until("the runner may go", s.folder.Told)
 			if got := s.ends(); len(got) != c.ends {
