@@ -13,6 +13,7 @@ require (
 	github.com/cloudevents/sdk-go/v2 v2.16.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.25.0
+	millrace.dev/config v0.0.0
 	millrace.dev/events v0.0.0
 	millrace.dev/shared v0.0.0
 )
@@ -128,7 +129,6 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	millrace.dev/config v0.0.0 // indirect
 	millrace.dev/triggers v0.0.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
