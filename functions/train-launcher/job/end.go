@@ -40,10 +40,7 @@ func Ended(j batchv1.JobStatus, pods []corev1.Pod) *End {
 			e.OK = true
 			return &e
 		case batchv1.JobFailed:
-			e.explain(c.Reason, c.Message, last)
-			if c.Reason == batchv1.JobReasonDeadlineExceeded && last == nil && j.Failed == 0 {
-				e.Reason, e.Hint = "no pod of the run could be made until its time was over", "the namespace's quota, limits or Pod Security refuse it: kubectl describe job"
-			}
+			e.explain(c.Reason, c.Message, j.Failed, last)
 			return &e
 		}
 	}
@@ -89,13 +86,20 @@ func Begun(pods []corev1.Pod) bool {
 }
 
 // explain says why a Job failed: by its own condition, else by the last pod.
-func (e *End) explain(why, message string, last *corev1.Pod) {
-	if why == batchv1.JobReasonDeadlineExceeded {
+func (e *End) explain(why, message string, failed int32, last *corev1.Pod) {
+	switch late := why == batchv1.JobReasonDeadlineExceeded; {
+	case last == nil && failed == 0 && late:
+		e.Reason, e.Hint = "no pod of the run could be made until its time was over", "the namespace's quota, limits or Pod Security refuse it: kubectl describe job"
+		return
+	case late:
 		e.deadline(last)
 		return
-	}
-	if last == nil {
+	case last == nil && failed == 0:
 		e.Reason = "the Job failed before a pod began: " + sentence(why, message)
+		return
+	case last == nil:
+		e.Attempts = int(failed)
+		e.Reason, e.Hint = "the run's pod was deleted, or lost with its node", "`millrace retrain` starts another run"
 		return
 	}
 	if last.Status.Reason == "Evicted" {

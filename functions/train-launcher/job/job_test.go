@@ -147,8 +147,8 @@ func TestEnded(t *testing.T) {
 	failed := func(reason, message string) batchv1.JobStatus {
 		return batchv1.JobStatus{Failed: 1, Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason, Message: message}}}
 	}
-	unmade := failed("DeadlineExceeded", "")
-	unmade.Failed = 0
+	unmade, refused := failed("DeadlineExceeded", ""), failed("FailedCreate", "quota exceeded")
+	unmade.Failed, refused.Failed = 0, 0
 	pod := func(init, main []corev1.ContainerStatus) corev1.Pod {
 		p := corev1.Pod{Status: corev1.PodStatus{InitContainerStatuses: init, ContainerStatuses: main}}
 		p.Name = "pod"
@@ -187,7 +187,8 @@ func TestEnded(t *testing.T) {
 		"image":                  {none, []corev1.Pod{pod(nil, waits("trainer", "ImagePullBackOff"))}, "the image nowhere/x can't be pulled: not found", job.End{End: order.End{Attempts: 1, Trying: true}}},
 		"install":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(ended("runner", 1, "Error"), nil)}, "the runner of the run ended with exit code 1", job.End{End: order.End{Attempts: 1}, Pod: "pod", Container: "runner"}},
 		"sidecar":                {none, []corev1.Pod{pod(waits("sidecar", "CrashLoopBackOff"), nil)}, "the sidecar of the run does not start", job.End{End: order.End{Attempts: 1, Trying: true}, Pod: "pod", Container: "sidecar"}},
-		"no pod":                 {failed("FailedCreate", "quota exceeded"), nil, "before a pod began: quota exceeded", job.End{}},
+		"no pod":                 {refused, nil, "before a pod began: quota exceeded", job.End{}},
+		"pod was deleted":        {failed("BackoffLimitExceeded", ""), nil, "deleted, or lost with its node", job.End{End: order.End{Attempts: 1}}},
 		"failed for no reason":   {failed("BackoffLimitExceeded", "the limit was reached"), []corev1.Pod{{}}, "the Job failed: the limit was reached", job.End{End: order.End{Attempts: 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 
 // Hints that several failures share.
 const (
-	hintMemory = "give the machine more memory, or train on less: data.window, train.params"
+	hintMemory = "give it more memory (on a cluster: train.resources), or train on less: data.window, train.params"
 	hintOutput = "write less to MILLRACE_OUTPUT (scratch files belong elsewhere), or raise MILLRACE_TRAIN_MAX_OUTPUT of the train launcher"
 )
 
