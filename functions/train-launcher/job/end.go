@@ -26,7 +26,7 @@ func Ended(j batchv1.JobStatus, pods []corev1.Pod) *End {
 	pods = slices.Clone(pods)
 	slices.SortStableFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	e := End{}
-	e.Attempts = len(pods)
+	e.Attempts = max(len(pods), int(j.Failed)) // pods that are gone count
 	var last *corev1.Pod
 	if len(pods) > 0 {
 		last = &pods[len(pods)-1]
@@ -98,7 +98,6 @@ func (e *End) explain(why, message string, failed int32, last *corev1.Pod) {
 		e.Reason = "the Job failed before a pod began: " + sentence(why, message)
 		return
 	case last == nil:
-		e.Attempts = int(failed)
 		e.Reason, e.Hint = "the run's pod was deleted, or lost with its node", "`millrace retrain` starts another run"
 		return
 	}

@@ -181,7 +181,7 @@ func TestEnded(t *testing.T) {
 		"node out of memory":     {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(nil, ended("node", 137, "OOMKilled"))}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
 		"evicted":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{evicted}, "evicted: The node was low", job.End{End: order.End{Attempts: 1}}},
 		"deadline":               {failed("DeadlineExceeded", ""), []corev1.Pod{trainer(143, "Error")}, "longer than train.timeout", job.End{End: order.End{Attempts: 1}}},
-		"deadline, no pod":       {failed("DeadlineExceeded", ""), nil, "longer than train.timeout", job.End{}},
+		"deadline, no pod":       {failed("DeadlineExceeded", ""), nil, "longer than train.timeout", job.End{End: order.End{Attempts: 1}}},
 		"no pod by the deadline": {unmade, nil, "no pod of the run could be made", job.End{}},
 		"no node":                {failed("DeadlineExceeded", ""), []corev1.Pod{stuck}, "no node until its time was over: 0/3", job.End{End: order.End{Attempts: 1}}},
 		"image":                  {none, []corev1.Pod{pod(nil, waits("trainer", "ImagePullBackOff"))}, "the image nowhere/x can't be pulled: not found", job.End{End: order.End{Attempts: 1, Trying: true}}},
