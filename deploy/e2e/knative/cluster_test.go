@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	namespace = "millrace-e2e"
+	namespace = "e2e-millrace"
 	pipeline  = "tumours"
 	model     = "inference-" + pipeline
 )
@@ -67,11 +67,18 @@ func newCluster(t *testing.T) *cluster {
 	t.Cleanup(cancel)
 	c := &cluster{T: t, ctx: ctx, rows: tumours.Draw(t, 400, 1)}
 	// What an earlier run has left would be another history.
-	c.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait", "--timeout=5m")
-	c.kubectl("delete", "persistentvolume", "millrace-e2e-nats", "--ignore-not-found", "--wait")
+	// Services and pods go first and at once: a namespace would wait for as long
+	// as the pods of a function may take to end, which is ten minutes.
+	if _, err := c.tryKubectl("get", "namespace", namespace); err == nil {
+		c.kubectl("delete", "ksvc,deployment,statefulset", "--all", "-n", namespace, "--wait", "--timeout=3m")
+		c.kubectl("delete", "pod", "--all", "-n", namespace, "--force", "--grace-period=0")
+		c.kubectl("delete", "namespace", namespace, "--wait", "--timeout=5m")
+	}
+	c.kubectl("delete", "persistentvolume", "e2e-millrace-nats", "--ignore-not-found", "--wait")
 	c.emptyNode()
 	folder := tumours.Pipeline{Name: pipeline, Spec: map[string]string{
-		"train": "", "promote": "{strategy: canary, steps: [10, 100], advance: {requests: 40, within: 1h}}", "serve": "{target: 20}",
+		// Without a run there is no hold-out to judge a version by, so nothing is gated.
+		"train": "", "evaluate": "", "promote": "{strategy: canary, steps: [10, 100], advance: {requests: 40, within: 1h}}", "serve": "{target: 20}",
 	}}.Write(t)
 	began := time.Now()
 	err := install.Run(ctx, install.Options{
@@ -123,7 +130,7 @@ func (c *cluster) tryKubectl(args ...string) (string, error) {
 // emptyNode removes the folder that NATS keeps its files in from the node.
 func (c *cluster) emptyNode() {
 	c.Helper()
-	if err := os.RemoveAll("/var/tmp/millrace-e2e"); err != nil {
+	if err := os.RemoveAll("/var/tmp/e2e-millrace"); err != nil {
 		c.Fatal(err)
 	}
 }
