@@ -199,7 +199,7 @@ func (c *checking) promised() {
 }
 
 // killedEachTime is the reason of a dead letter whose event never failed.
-const killedEachTime = "the process ended during each attempt to handle it"
+const killedEachTime = "the process ended during each attempt to handle it, and nothing else was being handled"
 
 // deadLetter is the verdict on an upload that was given up on its way.
 const deadLetter = "dead letter"
