@@ -54,12 +54,11 @@ size() {
 
 # beside builds a program of another project, of the version that a module here has.
 beside() {
-	(cd "$2" && GOWORK=off KO_DOCKER_REPO="$KO_DOCKER_REPO/$1" KO_CONFIG_PATH="$root/.ko.yaml" env ${MILLRACE_BASE:+KO_DEFAULTBASEIMAGE="$MILLRACE_BASE"} \
+	(cd "$2" && GOWORK=off KO_DOCKER_REPO="$KO_DOCKER_REPO/$1" env ${MILLRACE_BASE:+KO_DEFAULTBASEIMAGE="$MILLRACE_BASE"} \
 		ko build --bare "${flags[@]}" "$3")
 	size "$1"
 }
 
-root=$PWD
 for name in "${names[@]}"; do
 	case $name in
 	nats) beside nats deploy/e2e github.com/nats-io/nats-server/v2; continue ;;

@@ -58,7 +58,7 @@ func (in installation) wait(ctx context.Context, k *kubectl, progress io.Writer)
 
 // unready says what is not ready, and what its pods say.
 func (in installation) unready(ctx context.Context, k *kubectl, names []string, reasons map[string]string) error {
-	errs := []error{errors.New("it was applied, and not all of it is ready:")}
+	errs := []error{errors.New("it was applied, and this is not ready")}
 	for _, name := range names {
 		errs = append(errs, fmt.Errorf("%s: %s", name, reasons[name]))
 	}
