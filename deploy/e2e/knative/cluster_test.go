@@ -58,7 +58,9 @@ func TestCluster(t *testing.T) {
 	c.back()
 	c.zero()
 	c.killed()
+	c.unable()
 	c.promises()
+	c.conflict()
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -329,22 +331,19 @@ func (c *cluster) zero() {
 // killed: pods end in the middle of events, and each upload is in the dataset
 // all the same, once.
 func (c *cluster) killed() {
-	end := func(namespace, selector string) {
-		c.Logf("kill %s", selector)
-		if _, err := c.tryKubectl("delete", "pod", "-n", namespace, "-l", selector, "--force", "--grace-period=0", "--ignore-not-found"); err != nil {
-			c.Log(err)
+	for _, victim := range [][2]string{
+		{namespace, "serving.knative.dev/service=ingest"},
+		{namespace, "serving.knative.dev/service=validate"},
+		{"knative-eventing", "messaging.knative.dev/channel=in-memory-channel,messaging.knative.dev/role=dispatcher"},
+		{namespace, "app.kubernetes.io/name=relay"},
+		{namespace, "app.kubernetes.io/name=nats"},
+	} {
+		for range 4 {
+			c.put()
 		}
+		// What was sent a moment ago is under way now.
+		c.Log(c.kubectl("delete", "pod", "-n", victim[0], "-l", victim[1], "--force", "--grace-period=0", "--ignore-not-found"))
 	}
-	c.put()
-	end(namespace, "serving.knative.dev/service=ingest")
-	c.put()
-	end(namespace, "serving.knative.dev/service=validate")
-	c.put()
-	end("knative-eventing", "messaging.knative.dev/channel=in-memory-channel,messaging.knative.dev/role=dispatcher")
-	c.put()
-	end(namespace, "app.kubernetes.io/name=relay")
-	c.put()
-	end(namespace, "app.kubernetes.io/name=nats")
 	c.put()
 	c.again()
 	c.partitions()
@@ -373,6 +372,73 @@ func (c *cluster) again() {
 			return nil
 		})
 	}
+}
+
+// unable: a version whose image cannot be pulled is taken out again, with the
+// reason, and the traffic stays where it was.
+func (c *cluster) unable() {
+	image := c.kubectl("get", "ksvc", "inference", "-n", namespace, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	set := func(image string) {
+		c.kubectl("patch", "ksvc", "inference", "-n", namespace, "--type=json", "-p",
+			fmt.Sprintf(`[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": %q}]`, image))
+	}
+	set(image + "-of-another-world")
+	c.register(tumours.Weak, 3, 10)
+	c.until("v3 is taken out", func() error { return c.routed(1, 100) })
+	for e, err := range c.client.Events(c.ctx, client.Query{Pipeline: pipeline, Types: []string{events.RolloutAborted{}.EventType()}}) {
+		if err != nil {
+			c.Fatal(err)
+		}
+		d, err := events.Decode[events.RolloutAborted](e)
+		if err != nil {
+			c.Fatal(err)
+		}
+		if d.Data.Version == 3 {
+			c.Log(d.Data.Reason)
+			if !strings.Contains(d.Data.Reason, "v3 cannot start") {
+				c.Error("the reason does not say so")
+			}
+		}
+	}
+	c.traffic("v1 100")
+	set(image)
+}
+
+// conflict: traffic that somebody else has taken is left to them, and said; the
+// event is sent again when they have given it up.
+func (c *cluster) conflict() {
+	apply := func(spec string) {
+		file := filepath.Join(c.TempDir(), "service.yaml")
+		text := "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: " + model + ", namespace: " + namespace + "}\n" + spec
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			c.Fatal(err)
+		}
+		c.kubectl("apply", "--server-side", "--field-manager=somebody", "--force-conflicts", "-f", file)
+	}
+	apply("spec: {traffic: [{latestRevision: true, percent: 100}]}\n")
+	if _, err := c.client.Promote(c.ctx, pipeline, events.PromotionApproved{Version: 2, By: "e2e"}); err != nil {
+		c.Fatal(err)
+	}
+	var letter string
+	c.until("a dead letter says whose the traffic is", func() error {
+		p, err := c.state()
+		if err != nil {
+			return err
+		}
+		for _, l := range p.DeadLetters {
+			if strings.Contains(l.Reason, "somebody") {
+				letter = l.ID
+				c.Log(l.Reason)
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %d dead letters", len(p.DeadLetters))
+	})
+	apply("")
+	if _, err := c.client.CloseDeadLetter(c.ctx, letter, "retry", "e2e", "somebody gave it up"); err != nil {
+		c.Fatal(err)
+	}
+	c.traffic("v1 90, v2 10")
 }
 
 // promises holds the log against them, when nothing is under way any more.
