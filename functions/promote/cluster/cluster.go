@@ -119,10 +119,11 @@ func (c *Cluster) Follow(ctx context.Context, p *state.Pipeline) (promote.Standi
 			return promote.Standing{}, fmt.Errorf("delete the revision %s: %w", name, err)
 		}
 	}
-	return promote.Standing{Serves: step.Serves, Waits: step.Waits, After: soon, Failed: step.Failed, Reason: step.Reason}, nil
+	return promote.Standing{Serves: step.Serves, Waits: step.Waits, After: max(soon, step.After), Failed: step.Failed, Reason: step.Reason}, nil
 }
 
-// soon is when to look again: a version is ready within some seconds.
+// soon is when to look again at the earliest: a version is ready within some
+// seconds.
 const soon = 3 * time.Second
 
 // next asks what to do with what the cluster has.

@@ -53,8 +53,9 @@ type Step struct {
 	Delete []string
 	// Serves says what has traffic, when all is as it should be.
 	Serves string
-	// Waits says what is waited for, if anything is.
+	// Waits says what is waited for, if anything is, and After when to look again.
 	Waits string
+	After time.Duration
 	// Failed is a version that cannot start, and Reason why; 0 for none.
 	Failed int
 	Reason string
@@ -224,9 +225,9 @@ func (k knative) waits(wanted []int) (Step, bool) {
 		case r.ready == "False" && k.live.Now.Sub(r.since) >= patience:
 			return Step{Failed: v, Reason: r.why}, true
 		case r.ready == "False":
-			return Step{Waits: fmt.Sprintf("%s is not ready: %s", r.name, r.why)}, true
+			return Step{Waits: fmt.Sprintf("%s is not ready: %s", r.name, r.why), After: patience - k.live.Now.Sub(r.since)}, true
 		default:
-			return Step{Waits: r.name + " is starting"}, true
+			return Step{Waits: r.name + " is starting", After: r.lookAgain(k.live.Now)}, true
 		}
 	}
 	return Step{}, false

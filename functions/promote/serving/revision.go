@@ -31,6 +31,16 @@ func (r *revision) better(than *revision) bool {
 	return r.created > than.created
 }
 
+// lookAgain is when to look again at a revision that is starting: most are
+// ready within seconds, and each look is an event in the log.
+func (r *revision) lookAgain(now time.Time) time.Duration {
+	made, err := time.Parse(time.RFC3339, r.created)
+	if err != nil {
+		return 0
+	}
+	return min(now.Sub(made)/2, 30*time.Second)
+}
+
 // condition is the status of an object's condition, why it has it, and since when.
 func condition(o Object, kind string) (status, why string, since time.Time) {
 	for _, c := range list(o, "status", "conditions") {

@@ -236,6 +236,9 @@ func TestVersionThatCannotStart(t *testing.T) {
 	pl.settle(p)
 	pl.become("False", "ContainerMissing", `Unable to fetch image "registry.example.com/inference:2": 404`, 10*time.Second)
 	pl.settle(p)
+	if s := serving.Knative(p, settings, pl.live); s.After != 50*time.Second {
+		t.Errorf("it is looked at again after %s, when its minute is over after 50 s", s.After)
+	}
 	pl.become("False", "ContainerMissing", `Unable to fetch image "registry.example.com/inference:2": 404`, 5*time.Minute)
 	pl.settle(p)
 	champion(p, 1) // the rollout was aborted
