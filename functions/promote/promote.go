@@ -31,6 +31,9 @@ func New(Config, function.Deps) (*F, error) { return &F{}, nil }
 // to follow the routes: on a cluster, the objects that serve.
 func NewFollowed(follow Follow) *F { return &F{follow: follow} }
 
+// Decides says that promote reads nothing but the event and the state.
+func (*F) Decides() {}
+
 // Register registers the handlers.
 func (f *F) Register(m *function.Mux) {
 	function.Handle(m, f.modelApproved, function.Guard(guarded))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 
 	"millrace.dev/triggers"
 )
@@ -28,6 +29,11 @@ type Readier interface {
 // Server is a function that answers HTTP. Its patterns are registered beside
 // those of the functions it shares a process with.
 type Server interface{ Routes(mux *http.ServeMux) }
+
+// Decider is a function whose handlings only decide, on the event and the
+// state. More of them at a time share the questions to the log's leader; one
+// that reads data would only wait for its turn with its deadline running.
+type Decider interface{ Decides() }
 
 // Instance is a function that receives events.
 type Instance struct {
@@ -54,7 +60,7 @@ func Start(ctx context.Context, name string, f Function, d Deps, o StartOptions)
 			return nil, errors.Join(err, in.Stop(ctx))
 		}
 	}
-	if in.pull, err = startPull(ctx, in.runtime, t, o.Workers); err != nil {
+	if in.pull, err = startPull(ctx, in.runtime, t, workers(f, o)); err != nil {
 		return nil, errors.Join(err, in.Stop(ctx))
 	}
 	return in, nil
@@ -64,10 +70,21 @@ func Start(ctx context.Context, name string, f Function, d Deps, o StartOptions)
 type StartOptions struct {
 	// Trigger leads events to the function; the embedded one by default.
 	Trigger triggers.Trigger
-	// Workers bounds the handlings at a time; 0 for four per processor.
+	// Workers bounds the handlings at a time; 0 for four per processor, and
+	// sixteen of a Decider.
 	Workers int
 	// Retry of failed handlings; DefaultRetry when zero.
 	Retry Retry
+}
+
+func workers(f Function, o StartOptions) int {
+	if o.Workers > 0 {
+		return o.Workers
+	}
+	if _, ok := f.(Decider); ok {
+		return 16 * runtime.GOMAXPROCS(0)
+	}
+	return 4 * runtime.GOMAXPROCS(0)
 }
 
 // prepare makes the runtime and starts what the function itself starts.

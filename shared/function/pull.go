@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"time"
 
@@ -44,12 +43,8 @@ type pull struct {
 	cancel  context.CancelFunc
 }
 
-// startPull begins to receive. workers bounds the handlings at a time; 0 for
-// four per processor.
+// startPull begins to receive. workers bounds the handlings at a time.
 func startPull(ctx context.Context, r *Runtime, t triggers.Trigger, workers int) (*pull, error) {
-	if workers == 0 {
-		workers = 4 * runtime.GOMAXPROCS(0)
-	}
 	var filters []string
 	for _, name := range t.Types {
 		filters = append(filters, eventlog.TypeFilter(name))

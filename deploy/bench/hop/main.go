@@ -134,8 +134,10 @@ func (b *bench) fill(ctx context.Context, size int) error {
 	})
 }
 
-// hop hears one type and announces another.
+// hop hears one type and announces another. Like promote it only decides.
 type hop struct{}
+
+func (hop) Decides() {}
 
 func (hop) Register(m *function.Mux) {
 	function.Handle(m, func(_ context.Context, e events.Event[events.EvaluationRequested], _ *state.Pipeline) ([]events.Data, error) {
