@@ -119,6 +119,10 @@ images: ## Build and push the images of an installation to KO_DOCKER_REPO
 bench-serving: build examples ## Measure inference against other model servers, which it installs
 	$(GO) run ./deploy/bench/serving $(SERVING)
 
+.PHONY: bench-cluster
+bench-cluster: ## Measure the installation on the cluster of KUBECONFIG beside a bare Knative Service
+	deploy/bench/cluster/run.sh
+
 .PHONY: lint
 lint: ## Run golangci-lint
 	$(GO) run $(GOLANGCI) run $(patsubst %,./%/...,$(MODULES))
