@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"millrace.dev/shared/eventlog"
@@ -23,10 +22,8 @@ import (
 
 // Settings are what the deployed relay reads from its environment.
 type Settings struct {
-	// NATS is the server of the event log; Credentials a file for it.
-	NATS        string `env:"MILLRACE_NATS,required"`
-	Credentials string `env:"MILLRACE_NATS_CREDENTIALS"`
-	Replicas    int    `env:"MILLRACE_LOG_REPLICAS" envDefault:"1"`
+	eventlog.Server
+
 	// Broker is the URL of the broker's ingress, with namespace and name. On
 	// Kubernetes a SinkBinding says it by Sink, whatever the broker's class.
 	Broker string `env:"MILLRACE_BROKER"`
@@ -92,19 +89,11 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("the environment: %w", err)
 	}
 	logger := telemetry.Logger(os.Stderr, s.Log, os.Getenv("KUBERNETES_SERVICE_HOST") != "").With("part", "relay")
-	connection := []nats.Option{nats.Name("millrace-relay"), nats.RetryOnFailedConnect(true)}
-	if s.Credentials != "" {
-		connection = append(connection, nats.UserCredentials(s.Credentials))
-	}
-	nc, err := eventlog.Connect(s.NATS, connection...)
-	if err != nil {
-		return fmt.Errorf("connect to NATS at %s: %w", eventlog.Address(s.NATS), err)
-	}
-	defer nc.Close()
-	log, err := eventlog.Open(ctx, nc, eventlog.Options{Replicas: s.Replicas, Logger: logger})
+	log, nc, err := s.Open(ctx, "millrace-relay", logger)
 	if err != nil {
 		return err
 	}
+	defer nc.Close()
 	registry := telemetry.Registry()
 	r, err := New(log, Options{
 		Broker: s.broker(), Window: s.Window, Attempts: s.Attempts, First: s.First, Max: s.Max, Logger: logger, Metrics: registry,

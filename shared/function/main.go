@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -27,10 +26,8 @@ import (
 
 // Settings are what every deployed function reads from its environment.
 type Settings struct {
-	// NATS is the server of the event log; Credentials a file for it.
-	NATS        string `env:"MILLRACE_NATS,required"`
-	Credentials string `env:"MILLRACE_NATS_CREDENTIALS"`
-	Replicas    int    `env:"MILLRACE_LOG_REPLICAS" envDefault:"1"`
+	eventlog.Server
+
 	// Artifacts is the URL of the artifact store.
 	Artifacts string `env:"MILLRACE_ARTIFACTS,required"`
 	// Dir is the working folder.
@@ -113,17 +110,8 @@ func run[C interface{ Validate() error }, F Function](ctx context.Context, name 
 }
 
 func connect(ctx context.Context, name string, s Settings, logger *slog.Logger) (Deps, func() error, error) {
-	opts := []nats.Option{nats.Name("millrace-" + name), nats.RetryOnFailedConnect(true)}
-	if s.Credentials != "" {
-		opts = append(opts, nats.UserCredentials(s.Credentials))
-	}
-	nc, err := eventlog.Connect(s.NATS, opts...)
+	log, nc, err := s.Open(ctx, "millrace-"+name, logger)
 	if err != nil {
-		return Deps{}, nil, fmt.Errorf("connect to NATS at %s: %w", eventlog.Address(s.NATS), err)
-	}
-	log, err := eventlog.Open(ctx, nc, eventlog.Options{Replicas: s.Replicas, Logger: logger})
-	if err != nil {
-		nc.Close()
 		return Deps{}, nil, err
 	}
 	states, err := state.NewStore(ctx, log, logger)

@@ -16,6 +16,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"slices"
@@ -109,14 +110,12 @@ type bench struct {
 }
 
 func newBench(ctx context.Context) (*bench, error) {
-	nc, err := eventlog.Connect(os.Getenv("MILLRACE_NATS"))
+	server := eventlog.Server{NATS: os.Getenv("MILLRACE_NATS"), Credentials: os.Getenv("MILLRACE_NATS_CREDENTIALS")}
+	log, nc, err := server.Open(ctx, "millrace-bench", slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{broker: os.Getenv("K_SINK"), run: time.Now().UTC().Format("150405"), seen: map[string]chan time.Time{}}
-	if b.log, err = eventlog.Open(ctx, nc, eventlog.Options{}); err != nil {
-		return nil, err
-	}
+	b := &bench{log: log, broker: os.Getenv("K_SINK"), run: time.Now().UTC().Format("150405"), seen: map[string]chan time.Time{}}
 	last, err := b.log.Last(ctx)
 	if err != nil {
 		return nil, err
@@ -134,9 +133,9 @@ func newBench(ctx context.Context) (*bench, error) {
 		b.arrived(r.URL.Query().Get("id") + r.Header.Get("Ce-Id"))
 		w.WriteHeader(http.StatusNoContent)
 	})
-	server := &http.Server{Addr: ":8080", ReadHeaderTimeout: time.Minute}
+	answers := &http.Server{Addr: ":8080", ReadHeaderTimeout: time.Minute}
 	go func() {
-		if err := server.ListenAndServe(); err != nil {
+		if err := answers.ListenAndServe(); err != nil {
 			fmt.Fprintln(os.Stderr, "cluster: error:", err)
 			os.Exit(1)
 		}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/nats-io/nats.go"
 
 	"millrace.dev/events"
 	"millrace.dev/functions/train-launcher/runner"
@@ -25,10 +24,8 @@ import (
 
 // Settings are what the sidecar reads from its environment.
 type Settings struct {
-	// NATS is the server of the event log; Credentials a file for it.
-	NATS        string `env:"MILLRACE_NATS,required"`
-	Credentials string `env:"MILLRACE_NATS_CREDENTIALS"`
-	Replicas    int    `env:"MILLRACE_LOG_REPLICAS" envDefault:"1"`
+	eventlog.Server
+
 	// Artifacts is the URL of the artifact store.
 	Artifacts string `env:"MILLRACE_ARTIFACTS,required"`
 	// Order is the reference of the run's order, as JSON.
@@ -87,19 +84,11 @@ func serve(ctx context.Context, s Settings, ref events.Ref, folder runner.Folder
 		return err
 	}
 	defer func() { err = errors.Join(err, artifacts.Close()) }()
-	options := []nats.Option{nats.Name("millrace-sidecar"), nats.RetryOnFailedConnect(true)}
-	if s.Credentials != "" {
-		options = append(options, nats.UserCredentials(s.Credentials))
-	}
-	nc, err := eventlog.Connect(s.NATS, options...)
-	if err != nil {
-		return fmt.Errorf("connect to NATS at %s: %w", eventlog.Address(s.NATS), err)
-	}
-	defer nc.Close()
-	log, err := eventlog.Open(ctx, nc, eventlog.Options{Replicas: s.Replicas, Logger: logger})
+	log, nc, err := s.Open(ctx, "millrace-sidecar", logger)
 	if err != nil {
 		return err
 	}
+	defer nc.Close()
 	sidecar := Sidecar{Artifacts: artifacts, Log: log, Logger: logger, Order: ref, Folder: folder, Second: s.Rank > 0}
 	return sidecar.Run(ctx)
 }
