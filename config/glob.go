@@ -10,13 +10,13 @@ import (
 // the gateway's own.
 var bucketSchemes = []string{"s3://", "gs://", "azblob://"}
 
-// splitGlob takes a glob apart into the bucket it names, empty for the
-// gateway's own, and the pattern of the key.
+// splitGlob takes a glob apart into the URL of the bucket it names, empty for
+// the gateway's own, and the pattern of the key.
 func splitGlob(glob string) (bucket, pattern string) {
 	for _, scheme := range bucketSchemes {
 		if rest, ok := strings.CutPrefix(glob, scheme); ok {
 			bucket, pattern, _ = strings.Cut(rest, "/")
-			return bucket, pattern
+			return scheme + bucket, pattern
 		}
 	}
 	return "", glob
@@ -34,7 +34,7 @@ func checkGlob(glob string) error {
 		return fmt.Errorf("%q names a bucket by an unknown scheme; known: %s", glob, strings.Join(bucketSchemes, ", "))
 	case pattern == "":
 		return fmt.Errorf("%q names a bucket and no key", glob)
-	case pattern != glob && (bucket == "" || strings.ContainsAny(bucket, "*?")):
+	case strings.HasSuffix(bucket, "/") || strings.ContainsAny(bucket, "*?"):
 		return fmt.Errorf("%q must name one bucket", glob)
 	case strings.HasPrefix(pattern, "/"):
 		return fmt.Errorf("%q begins with a slash; object keys do not", glob)

@@ -153,13 +153,14 @@ func (p *Pipeline) Classes() []string {
 func (p *Pipeline) Trains() bool { return p.Spec.Train != nil }
 
 // WantsUpload reports whether an object is data of this pipeline. The bucket
-// is empty for the gateway's own.
+// is a URL, s3://landing, and empty for the gateway's own.
 func (p *Pipeline) WantsUpload(bucket, key string) bool {
 	return wants(p.Spec.Data.Uploads, bucket, key)
 }
 
 // WantsLabels reports whether an object carries labels of this pipeline. The
-// bucket is empty for the gateway's own. An object that is both is labels.
+// bucket is a URL, and empty for the gateway's own. An object that is both is
+// labels.
 func (p *Pipeline) WantsLabels(bucket, key string) bool {
 	return wants(p.Spec.Data.Labels.Uploads, bucket, key)
 }

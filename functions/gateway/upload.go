@@ -199,10 +199,6 @@ func (f *F) wanting(ctx context.Context, key string) ([]*state.Pipeline, error) 
 
 // filter gives the pipelines that want the object, as data or as labels.
 func filter(all []*state.Pipeline, bucket, key string) []*state.Pipeline {
-	// A glob names a bucket by its name alone.
-	if _, name, ok := strings.Cut(bucket, "://"); ok {
-		bucket = name
-	}
 	var out []*state.Pipeline
 	for _, p := range all {
 		if p.Config.WantsUpload(bucket, key) || p.Config.WantsLabels(bucket, key) {

@@ -97,10 +97,9 @@ func (f *F) sweep(ctx context.Context, p *state.Pipeline, w watched, found *chan
 		return err
 	}
 	there := map[string]bool{} // the known objects that are
-	name := bucketName(w.bucket)
 	for _, prefix := range w.prefixes {
 		err := bucket.List(ctx, prefix, func(o events.Object) bool {
-			if !p.Config.WantsUpload(name, o.Key) && !p.Config.WantsLabels(name, o.Key) {
+			if !p.Config.WantsUpload(w.bucket, o.Key) && !p.Config.WantsLabels(w.bucket, o.Key) {
 				return true
 			}
 			o.Bucket = w.bucket

@@ -24,7 +24,7 @@ func (f *F) uploaded(ctx context.Context, e events.Event[events.ObjectUploaded],
 	if p.Config == nil {
 		return nil, function.Reject(fmt.Errorf("pipeline %s has no configuration yet; load its file, then send the event again", p.Name))
 	}
-	labels := wantsLabels(p.Config, object.Object)
+	labels := p.Config.WantsLabels(object.Bucket, object.Key)
 	if !labels && !wantsUpload(p.Config, object.Object) {
 		return function.Nothing("no glob of the pipeline matches %s", object.Name())
 	}

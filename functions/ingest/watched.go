@@ -11,25 +11,7 @@ import (
 // wantsUpload tells whether an object is data of the pipeline. What came
 // through the gateway's door was addressed to it.
 func wantsUpload(p *config.Pipeline, o events.Object) bool {
-	return o.Bucket == "" || watches(p, o) && p.WantsUpload(bucketName(o.Bucket), o.Key)
-}
-
-// wantsLabels tells whether an object carries labels of the pipeline.
-func wantsLabels(p *config.Pipeline, o events.Object) bool {
-	return (o.Bucket == "" || watches(p, o)) && p.WantsLabels(bucketName(o.Bucket), o.Key)
-}
-
-// watches tells whether a glob of the pipeline names the object's bucket, its
-// scheme too: no event leads to another store, or to files, by a bucket's name.
-func watches(p *config.Pipeline, o events.Object) bool {
-	return slices.ContainsFunc(bucketsOf(p), func(w watched) bool { return w.bucket == o.Bucket })
-}
-
-// bucketName is the name in a bucket's URL ("landing" of "s3://landing"), by
-// which globs name buckets; empty for the gateway's own.
-func bucketName(url string) string {
-	_, name, _ := strings.Cut(url, "://")
-	return name
+	return o.Bucket == "" || p.WantsUpload(o.Bucket, o.Key)
 }
 
 // watched is the part of a bucket that a pipeline's globs can match.
