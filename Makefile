@@ -70,9 +70,8 @@ e2e: build examples versitygw ## Test the whole chain only
 	$(GO) test -race -count=1 ./deploy/e2e/...
 
 .PHONY: e2e-cluster
-e2e-cluster: ## Install on the cluster of KUBECONFIG, in a namespace of its own, and test the whole chain there
-	@if [ -z "$${KUBECONFIG:-}" ]; then echo "skipped: there is no cluster; set KUBECONFIG to run this on one"; else \
-		cd deploy/e2e && MILLRACE_E2E_CLUSTER=1 GOWORK=off $(GO) test -count=1 -timeout 45m -v -run TestCluster ./knative; fi
+e2e-cluster: ## Build the images, install on the cluster of KUBECONFIG in a namespace of its own, and test the whole chain there
+	@PATH="$$($(GO) env GOPATH)/bin:$$PATH" deploy/e2e/knative/run.sh
 
 .PHONY: murder
 murder: onnxruntime ## Kill Millrace N times (1000) while it works, and examine what it leaves

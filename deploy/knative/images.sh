@@ -14,7 +14,8 @@ set -euo pipefail
 : "${KO_DOCKER_REPO:?say where the images go, such as KO_DOCKER_REPO=registry.example.com/millrace}"
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 for tool in ko crane; do
-	command -v $tool >/dev/null || { echo "error: $tool is not in PATH" >&2; exit 1; }
+	command -v $tool >/dev/null || { echo "error: $tool is not in PATH
+try: go install github.com/google/ko@v0.19.1; go install github.com/google/go-containerregistry/cmd/crane@v0.22.1" >&2; exit 1; }
 done
 read -ra flags <<<"${KO_FLAGS:-}"
 [[ " ${flags[*]} " == *" --insecure-registry "* ]] && insecure=--insecure || insecure=

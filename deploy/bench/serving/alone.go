@@ -15,7 +15,7 @@ import (
 func alone(o options, work string) server {
 	nats := net.JoinHostPort("127.0.0.1", fmt.Sprint(o.port+50))
 	return server{
-		name: "inference", path: inferPath, body: inferBody,
+		name: "inference", path: inferPath, body: inferBody, rpc: true,
 		command: []string{filepath.Join(o.root, "bin/inference")},
 		env: []string{
 			"MILLRACE_NATS=nats://" + nats, "MILLRACE_DIR=" + filepath.Join(work, "alone"), "MILLRACE_LOG=warn",

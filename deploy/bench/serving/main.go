@@ -139,7 +139,7 @@ func train(o options, work, model string) (server, error) {
 	}
 	millrace := filepath.Join(o.root, "bin/millrace")
 	ours := server{
-		name: "millrace", path: inferPath, body: inferBody, whole: true,
+		name: "millrace", path: inferPath, body: inferBody, whole: true, rpc: true,
 		command: []string{millrace, "up", "--dir", filepath.Join(work, "state"), "--pipelines", pipeline, "--listen", "127.0.0.1:{port}"},
 	}
 	return ours, first(o, ours, work, millrace, data)

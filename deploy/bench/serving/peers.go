@@ -24,8 +24,8 @@ func peers(dir, work string) []peer {
 	mlflow := filepath.Join(work, "mlflow-model")
 	return []peer{
 		{server{name: "fastapi", path: inferPath, body: inferBody, command: python("fastapi_server.py")}, []string{"fastapi==0.165.0", "uvicorn==0.54.0"}, dir, ""},
-		{server{name: "kserve", path: inferPath, body: inferBody, command: python("kserve_server.py")}, []string{"kserve==0.21.0", "setuptools==84.2.1"}, dir, ""},
-		{server{name: "mlserver", path: inferPath, body: inferBody, command: []string{"mlserver", "start", "mlserver"}, env: []string{"MLSERVER_PARALLEL_WORKERS=0"}}, []string{"mlserver==1.7.1", "uvloop==0.21.0", "setuptools==84.2.1"}, dir, ""},
+		{server{name: "kserve", path: inferPath, body: inferBody, rpc: true, command: python("kserve_server.py")}, []string{"kserve==0.21.0", "setuptools==84.2.1"}, dir, ""},
+		{server{name: "mlserver", path: inferPath, body: inferBody, rpc: true, command: []string{"mlserver", "start", "mlserver"}, env: []string{"MLSERVER_PARALLEL_WORKERS=0"}}, []string{"mlserver==1.7.1", "uvloop==0.21.0", "setuptools==84.2.1"}, dir, ""},
 		{server{name: "litserve", path: "/predict", body: inferBody, command: python("litserve_server.py")}, []string{"litserve==0.2.19"}, dir, ""},
 		{server{name: "bentoml", path: "/infer", body: inferBody, command: []string{"bentoml", "serve", "bentoml_server:Flights", "--port", "{port}"}}, []string{"bentoml==1.4.40"}, dir, ""},
 		{server{name: "mlflow", path: "/invocations", body: columnsBody, command: []string{"mlflow", "models", "serve", "-m", mlflow, "--env-manager", "local", "-p", "{port}"}}, []string{"mlflow==3.17.2", "onnx==1.23.2", "pandas==2.3.3"}, dir, mlflow},

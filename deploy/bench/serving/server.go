@@ -23,6 +23,7 @@ type server struct {
 	path    string
 	body    func(rows int) []byte
 	whole   bool                            // it takes binary tensors and gRPC on the same port
+	rpc     bool                            // it takes gRPC on a port of its own
 	beside  func() (stop func(), err error) // what it needs, if anything
 }
 
@@ -62,7 +63,8 @@ func (s server) launch(port int, log string) (*running, error) {
 	}
 	r := &running{cmd: exec.CommandContext(context.Background(), args[0], args[1:]...), address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = s.dir, out, out
-	r.cmd.Env = append(append(os.Environ(), "PORT="+strconv.Itoa(port), "MLSERVER_HTTP_PORT="+strconv.Itoa(port), "MILLRACE_INFERENCE_GRPC="+net.JoinHostPort("127.0.0.1", strconv.Itoa(port+ownPortAt)), "MILLRACE_LISTEN="+r.address), s.env...)
+	r.cmd.Env = append(append(os.Environ(), "PORT="+strconv.Itoa(port), "MLSERVER_HTTP_PORT="+strconv.Itoa(port), "MLSERVER_GRPC_PORT="+strconv.Itoa(port+ownPortAt), "GRPC_PORT="+strconv.Itoa(port+ownPortAt),
+		"MILLRACE_INFERENCE_GRPC="+net.JoinHostPort("127.0.0.1", strconv.Itoa(port+ownPortAt)), "MILLRACE_LISTEN="+r.address), s.env...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its workers end with it
 	r.log, r.ended, r.began = log, make(chan error, 1), time.Now()
 	if err := r.cmd.Start(); err != nil {

@@ -36,16 +36,20 @@ type conversation interface {
 // ways are the protocols that the server is measured by.
 func (s server) ways(rows int) []way {
 	all := []way{{"JSON", httpOpener(httpRequest(s.path, s.body(rows))), numbersIn}}
-	if !s.whole {
-		return all
+	if s.whole {
+		all = append(all,
+			way{"JSON, binary", httpOpener(binaryRequest(s.path, rows)), func(b []byte) []float64 { return tail(b, 2*rows) }},
+			way{"gRPC", rpcOpener(rpcRequest(rows, false)), rpcNumbers},
+			way{"gRPC, raw", rpcOpener(rpcRequest(rows, true)), rpcNumbers},
+		)
 	}
-	return append(all,
-		way{"JSON, binary", httpOpener(binaryRequest(s.path, rows)), func(b []byte) []float64 { return tail(b, 2*rows) }},
-		way{"gRPC", rpcOpener(rpcRequest(rows, false)), rpcNumbers},
-		way{"gRPC, raw", rpcOpener(rpcRequest(rows, true)), rpcNumbers},
-		way{"gRPC, own port", ownPort(rpcOpener(rpcRequest(rows, false))), rpcNumbers},
-		way{"gRPC, own port, raw", ownPort(rpcOpener(rpcRequest(rows, true))), rpcNumbers},
-	)
+	if s.rpc {
+		all = append(all,
+			way{"gRPC, own port", ownPort(rpcOpener(rpcRequest(rows, false))), rpcNumbers},
+			way{"gRPC, own port, raw", ownPort(rpcOpener(rpcRequest(rows, true))), rpcNumbers},
+		)
+	}
+	return all
 }
 
 // ownPortAt is how far the port that gRPC has for itself is from the common one.

@@ -27,16 +27,22 @@ const (
 // <name>/labels/*.
 type Pipeline struct {
 	Name string
+	// Bucket, if there is one, holds further uploads, under the same keys.
+	Bucket string
 	// Spec replaces fields of the pipeline's spec, each as YAML: "promote":
 	// "{strategy: direct}".
 	Spec map[string]string
 }
 
 // spec are the fields of a pipeline that does not say them itself.
-func spec(name string) map[string]string {
+func spec(name, bucket string) map[string]string {
+	uploads := fmt.Sprintf("%q", name+"/data/*")
+	if bucket != "" {
+		uploads += fmt.Sprintf(", %q", "s3://"+bucket+"/"+name+"/data/*")
+	}
 	return map[string]string{
 		"data": fmt.Sprintf(`
-    uploads: ["%s/data/*"]
+    uploads: [%s]
     columns:
       mean_texture: {type: float}
       mean_smoothness: {type: float}
@@ -46,7 +52,7 @@ func spec(name string) map[string]string {
       benign: {type: bool}
     extra: ignore
     checks: [{name: enough-rows, rows: {min: 100}}]
-    labels: {uploads: ["%[1]s/labels/*"], key: [request_id, row]}`, name),
+    labels: {uploads: ["%s/labels/*"], key: [request_id, row]}`, uploads, name),
 		"model":    "{task: binary_classification, label: benign, features: [mean_texture, mean_smoothness, mean_symmetry, mean_concavity]}",
 		"train":    Train(`cp "$0.onnx" "$MILLRACE_OUTPUT/model.onnx"`, "timeout: 2m"),
 		"evaluate": "{metrics: [roc_auc, log_loss, accuracy], slices: [size], gates: [{metric: roc_auc, min: 0.8}, {metric: roc_auc, champion: {margin: 0.1}}]}",
@@ -63,7 +69,7 @@ func Train(script string, more ...string) string {
 // Write writes the pipeline's folder, with the models, and gives its path.
 func (p Pipeline) Write(t testing.TB) string {
 	t.Helper()
-	all := spec(p.Name)
+	all := spec(p.Name, p.Bucket)
 	maps.Copy(all, p.Spec)
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: millrace.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: %s}\nspec:\n", p.Name)

@@ -33,6 +33,7 @@ type status struct {
 	ReadyReplicas      int64       `json:"readyReplicas"`
 	UpdatedReplicas    int64       `json:"updatedReplicas"`
 	Conditions         []condition `json:"conditions"`
+	URL                string      `json:"url"` // where a Service of Knative's answers
 	ContainerStatuses  []struct {
 		State struct {
 			Waiting struct {

@@ -25,6 +25,7 @@ func (in installation) wait(ctx context.Context, k *kubectl, progress io.Writer)
 	}
 	total, began := len(wanted), time.Now()
 	reasons := map[string]string{}
+	var door string
 	for {
 		for _, name := range slices.Sorted(maps.Keys(wanted)) {
 			o := wanted[name]
@@ -41,11 +42,15 @@ func (in installation) wait(ctx context.Context, k *kubectl, progress io.Writer)
 			}
 			if reasons[name] = why; ok {
 				delete(wanted, name)
+				if o.Metadata.Name == "gateway" && o.Kind == "Service" {
+					door = now.Status.URL
+				}
 				fmt.Fprintf(progress, "%2d of %d ready: %s\n", total-len(wanted), total, name)
 			}
 		}
 		if len(wanted) == 0 {
-			fmt.Fprintf(progress, "Millrace is ready in the namespace %s after %s\n", in.namespace, time.Since(began).Round(time.Second))
+			fmt.Fprintf(progress, "Millrace is ready in the namespace %s after %s; this command speaks to it with\n  export MILLRACE_SERVER=%s\n",
+				in.namespace, time.Since(began).Round(time.Second), door)
 			return nil
 		}
 		select {

@@ -17,6 +17,11 @@ def feeds(columns):
     return {name: np.asarray(columns[name], dtype=kind).reshape(-1, 1) for name, kind in kinds.items()}
 
 
+def text(values):
+    """A column as JSON has it: gRPC's strings are bytes."""
+    return [v.decode() for v in values] if len(values) and isinstance(values[0], bytes) else values
+
+
 def predict(columns):
     """The probabilities, [N, 2]."""
     return session.run(["probabilities"], feeds(columns))[0]

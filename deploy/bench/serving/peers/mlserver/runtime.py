@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
-from model import predict
+from model import predict, text
 
 
 class Flights(MLModel):
@@ -16,6 +16,6 @@ class Flights(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        p = predict({t.name: t.data.root if hasattr(t.data, "root") else t.data for t in payload.inputs})
+        p = predict({t.name: text(t.data.root if hasattr(t.data, "root") else t.data) for t in payload.inputs})
         out = ResponseOutput(name="probabilities", datatype="FP32", shape=list(p.shape), data=p.ravel().tolist())
         return InferenceResponse(model_name=self.name, outputs=[out])
