@@ -169,14 +169,15 @@ func (c *cluster) live(version int) string {
 }
 
 // killed: pods end in the middle of events, and each upload is in the dataset
-// all the same, once.
+// all the same, once. Uploads go on while they are killed, so that some
+// events are under way then.
 func (c *cluster) killed() {
 	knative := "serving.knative.dev/service="
 	for _, victim := range [][2]string{
 		{namespace, knative + "ingest"},
 		{namespace, knative + "validate"},
 		{namespace, knative + "train-launcher"},
-		{namespace, "millrace.dev/pipeline=" + direct}, // the pods of its runs
+		{namespace, "millrace.dev/pipeline=" + direct}, // its runs, and its model
 		{namespace, knative + "evaluate"},
 		{namespace, knative + "promote"},
 		{"knative-eventing", "messaging.knative.dev/channel=in-memory-channel,messaging.knative.dev/role=dispatcher"},
@@ -189,11 +190,10 @@ func (c *cluster) killed() {
 		c.Logf("%d events are under way (%v)", len(open), err)
 		killing := make(chan error, 1)
 		go func() {
-			out, err := c.tryKubectl("delete", "pod", "-n", victim[0], "-l", victim[1], "--force", "--grace-period=0", "--ignore-not-found")
+			out, err := c.tryKubectl("delete", "pod", "-n", victim[0], "-l", victim[1], "--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
 			c.Log(victim[1], out)
 			killing <- err
 		}()
-		// Uploads go on while it is killed, so that some are under way then.
 		for dead := false; !dead; {
 			c.put(direct, 150)
 			select {
