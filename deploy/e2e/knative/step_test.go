@@ -194,16 +194,11 @@ func (c *cluster) killed() {
 			c.Log(victim[1], out)
 			killing <- err
 		}()
-		for dead := false; !dead; {
+		for range 4 {
 			c.put(direct, 150)
-			select {
-			case err := <-killing:
-				if err != nil {
-					c.Fatal(err)
-				}
-				dead = true
-			default:
-			}
+		}
+		if err := <-killing; err != nil {
+			c.Fatal(err)
 		}
 	}
 	c.partitions(direct)
