@@ -24,7 +24,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/app/lib"
 uv pip install --quiet --target "$work/app/lib" --python-version "$version" --python-platform x86_64-manylinux_2_28 \
-	--only-binary :all: -r "$example/requirements.txt"
+	-r "$example/requirements.txt"
 find "$example" -maxdepth 1 -type f -exec cp {} "$work/app/" \;
 tar -C "$work" --owner=0 --group=0 -czf "$work/layer.tar.gz" app
 crane append ${insecure:+"$insecure"} --platform linux/amd64 --base "${MILLRACE_BASE_PYTHON:-python:$version-slim}" \
