@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and pushes every image of an installation with ko: images.sh [NAME...], by default all. What the overlay local
-# runs beside (nats, versitygw) is built from the Go modules when it is named: images.sh nats versitygw.
+# Builds and pushes every image of an installation with ko: images.sh [NAME...], by default all, with nats and versitygw,
+# which the overlay local runs beside and takes from the same registry.
 #
 #   KO_DOCKER_REPO      where to: registry.example.com/millrace. Names are those of the manifests: .../ingest, .../relay
 #   MILLRACE_BASE       base of the static programs; ko's own default (a static one that runs as 65532) when unset
@@ -44,7 +44,7 @@ onnxruntime() {
 }
 
 names=("$@")
-((${#names[@]})) || mapfile -t names < <(printf '%s\n' "${!programs[@]}" | sort)
+((${#names[@]})) || mapfile -t names < <(printf '%s\n' "${!programs[@]}" nats versitygw | sort)
 glibc=
 
 # size prints what the registry has of an image.

@@ -14,6 +14,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -55,27 +56,15 @@ func run(ctx context.Context, cold, warm int) error {
 		if err := b.atZero(ctx, function, bare); err != nil {
 			return err
 		}
-		d, err := b.once(ctx, b.tick, i)
-		if err != nil {
+		if err := errors.Join(b.once(ctx, b.tick, i, &zero), b.once(ctx, b.call, i, &bareZero)); err != nil {
 			return err
 		}
-		e, err := b.once(ctx, b.call, i)
-		if err != nil {
-			return err
-		}
-		zero, bareZero = append(zero, d), append(bareZero, e)
-		fmt.Fprintf(os.Stderr, "from zero, %d of %d: %s in %s, %s in %s\n", i+1, cold, function, d.Round(time.Millisecond), bare, e.Round(time.Millisecond))
+		fmt.Fprintf(os.Stderr, "from zero, %d of %d: %s in %s, %s in %s\n", i+1, cold, function, zero[i].Round(time.Millisecond), bare, bareZero[i].Round(time.Millisecond))
 	}
 	for i := range warm {
-		d, err := b.once(ctx, b.commit, i)
-		if err != nil {
+		if err := errors.Join(b.once(ctx, b.commit, i, &hop), b.once(ctx, b.roundTrip, i, &bareHop)); err != nil {
 			return err
 		}
-		e, err := b.once(ctx, b.roundTrip, i)
-		if err != nil {
-			return err
-		}
-		hop, bareHop = append(hop, d), append(bareHop, e)
 	}
 	fmt.Printf("%-62s %9s %9s\n", "", "median", "p90")
 	line("from zero: broker, "+function+", its record in the log", zero)
@@ -152,9 +141,8 @@ func (b *bench) arrived(id string) {
 	}
 }
 
-// once sends one event and waits until it has arrived. The pause before it
-// keeps one measurement out of the next.
-func (b *bench) once(ctx context.Context, send func(context.Context, int, func(id string)) error, i int) (time.Duration, error) {
+// once sends one event, waits until it has arrived, and adds how long it took.
+func (b *bench) once(ctx context.Context, send func(context.Context, int, func(id string)) error, i int, took *[]time.Duration) error {
 	arrived := make(chan time.Time, 1)
 	began := time.Now()
 	if err := send(ctx, i, func(id string) {
@@ -162,13 +150,14 @@ func (b *bench) once(ctx context.Context, send func(context.Context, int, func(i
 		defer b.mu.Unlock()
 		b.seen[id] = arrived
 	}); err != nil {
-		return 0, err
+		return err
 	}
 	select {
 	case at := <-arrived:
-		return at.Sub(began), nil
+		*took = append(*took, at.Sub(began))
+		return nil
 	case <-time.After(patience):
-		return 0, fmt.Errorf("event %d has not arrived after %s", i, patience)
+		return fmt.Errorf("event %d has not arrived after %s", i, patience)
 	}
 }
 

@@ -11,7 +11,6 @@ if [[ -z ${KUBECONFIG:-} ]]; then
 fi
 export KO_DOCKER_REPO=registry.localhost:5000/millrace
 deploy/knative/images.sh
-deploy/knative/images.sh nats versitygw
 ko build --base-import-paths ./deploy/e2e/knative/trainer >/dev/null
 
 cd deploy/e2e

@@ -186,8 +186,11 @@ func (c *cluster) killed() {
 	} {
 		c.put(direct, 150)
 		c.put(direct, 150)
-		open, err := c.underWay()
-		c.Logf("%d events are under way (%v)", len(open), err)
+		if open, err := c.underWay(); err != nil {
+			c.Logf("what is under way cannot be seen: %v", err)
+		} else {
+			c.Logf("%d events are under way", len(open))
+		}
 		killing := make(chan error, 1)
 		go func() {
 			out, err := c.tryKubectl("delete", "pod", "-n", victim[0], "-l", victim[1], "--force", "--grace-period=0", "--wait=false", "--ignore-not-found")

@@ -49,8 +49,10 @@ func (in installation) wait(ctx context.Context, k *kubectl, progress io.Writer)
 			}
 		}
 		if len(wanted) == 0 {
-			fmt.Fprintf(progress, "Millrace is ready in the namespace %s after %s; this command speaks to it with\n  export MILLRACE_SERVER=%s\n",
-				in.namespace, time.Since(began).Round(time.Second), door)
+			fmt.Fprintf(progress, "Millrace is ready in the namespace %s after %s\n", in.namespace, time.Since(began).Round(time.Second))
+			if door != "" { // an overlay may have none
+				fmt.Fprintf(progress, "this command speaks to it with: export MILLRACE_SERVER=%s\n", door)
+			}
 			return nil
 		}
 		select {
