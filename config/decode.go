@@ -10,9 +10,9 @@ import (
 )
 
 // decoder fills a Pipeline from nodes by the tags of its types (see Pipeline)
-// and gathers every mistake. A lenient decoder is for the canonical JSON of
-// another version: it passes over fields it does not know, asks for none, and
-// leaves a value that does not fit empty.
+// and collects all mistakes. A lenient decoder is for the canonical JSON of
+// another version: it ignores unknown fields, requires none, and leaves values
+// that do not fit empty.
 type decoder struct {
 	file     string
 	lenient  bool
@@ -25,9 +25,8 @@ func newDecoder(file string, lenient bool) *decoder {
 	return &decoder{file: file, lenient: lenient, where: map[string]position{}}
 }
 
-// problem adds a mistake at a path. A path about which something is said
-// already, itself or a part of it, is left alone: the second mistake would
-// follow from the first.
+// problem adds a mistake at a path, unless the path or a part of it already has
+// one: the second mistake would follow from the first.
 func (d *decoder) problem(path, hint string, allowed []string, format string, args ...any) {
 	if d.lenient {
 		return
@@ -44,7 +43,7 @@ func (d *decoder) problem(path, hint string, allowed []string, format string, ar
 	})
 }
 
-// position is where a path is, or the nearest part above it that is there.
+// position returns the position of a path, or of its nearest existing parent.
 func (d *decoder) position(path string) position {
 	for path != "" {
 		if pos, ok := d.where[path]; ok {
@@ -72,8 +71,8 @@ func join(path, name string) string {
 
 func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 
-// object fills a struct. A nil node is a section that is not written: it gets
-// its defaults.
+// object fills a struct. A nil node is an absent section, which gets its
+// defaults.
 func (d *decoder) object(n *node, v reflect.Value, path string) {
 	if n != nil && (n.kind == kindNull && path != "" || n.kind == kindRefused) {
 		n = nil
@@ -105,7 +104,7 @@ func (d *decoder) object(n *node, v reflect.Value, path string) {
 			switch {
 			case f != nil:
 				d.where[sub] = f.pos
-				d.problem(sub, "fill it or leave it out", r.enum, "is empty")
+				d.problem(sub, "fill it in or remove it", r.enum, "is empty")
 			case r.required && n != nil:
 				d.problem(sub, "", r.enum, "is missing")
 			}
@@ -117,7 +116,7 @@ func (d *decoder) object(n *node, v reflect.Value, path string) {
 	}
 }
 
-// preset gives a field that is not written its default.
+// preset sets the default of an absent field.
 func (d *decoder) preset(v reflect.Value, r rules, path string) {
 	if v.Kind() == reflect.Struct {
 		d.object(nil, v, path)
@@ -137,7 +136,7 @@ func (d *decoder) preset(v reflect.Value, r rules, path string) {
 	d.field(presetNode(r.preset), v, r, path)
 }
 
-// presetNode is the node of a scalar that stands in a default tag.
+// presetNode returns the node of a scalar in a default tag.
 func presetNode(text string) *node {
 	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return &node{kind: kindInt, value: i, source: text}
@@ -148,7 +147,7 @@ func presetNode(text string) *node {
 	return &node{kind: kindText, value: text, source: text}
 }
 
-// unknown reports the fields of n that the type has not.
+// unknown reports the fields of n that the type does not have.
 func (d *decoder) unknown(n *node, t reflect.Type, path string) {
 	var names []string
 	for f := range t.Fields() {
@@ -186,8 +185,8 @@ var laterFields = map[reflect.Type][]string{
 	reflect.TypeFor[Column](): {"shape", "datatype"},
 }
 
-// placeOf is the section that has a field of that name, empty when none or
-// several have.
+// placeOf returns the section that has a field of that name, "" if no section or
+// several have it.
 func placeOf(name string) string {
 	var places []string
 	var walk func(t reflect.Type, path string)
@@ -225,6 +224,12 @@ func (d *decoder) field(n *node, v reflect.Value, r rules, path string) {
 	case *Quantity:
 		d.quantity(n, target, path)
 		return
+	case *Words:
+		d.words(n, target, r, path)
+		return
+	case *Unique:
+		d.unique(n, target, path)
+		return
 	case encoding.TextUnmarshaler: // Duration
 		d.duration(n, target, path)
 		d.bounds(v, r, path)
@@ -254,7 +259,7 @@ func (d *decoder) list(n *node, v reflect.Value, r rules, path string) {
 		d.problem(path, "", nil, "must not be empty")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
-	r.preset, r.required, r.nonempty = "", false, false // they are the list's, the rest is the elements'
+	r.preset, r.required, r.nonempty = "", false, false // these rules are the list's, the others the elements'
 	for i, item := range n.items {
 		sub := index(path, i)
 		d.where[sub] = item.pos

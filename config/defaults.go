@@ -2,8 +2,8 @@ package config
 
 import "slices"
 
-// fill sets the defaults that hang on other fields; the others stand in the
-// tags. It changes nothing that is written, and filling twice is filling once.
+// fill sets the defaults that depend on other fields; the others are in the
+// tags. It never changes a value that is written, and it is idempotent.
 func (p *Pipeline) fill() {
 	for name, c := range p.Spec.Data.Columns {
 		c.Name = name
@@ -12,11 +12,20 @@ func (p *Pipeline) fill() {
 		}
 		p.Spec.Data.Columns[name] = c
 	}
-	if p.Spec.Data.Holdout.By == "" {
-		p.Spec.Data.Holdout.By = HoldoutByHash
-		if p.Spec.Data.Time != "" {
-			p.Spec.Data.Holdout.By = HoldoutByTime
+	if h := &p.Spec.Data.Holdout; h.By == "" {
+		switch {
+		case len(h.Uploads) > 0:
+			h.By = HoldoutByUploads
+		case p.Spec.Data.Time != "":
+			h.By = HoldoutByTime
+		case h.Stratify || h.Seed != 0:
+			h.By = HoldoutByRandom
+		default:
+			h.By = HoldoutByHash
 		}
+	}
+	if x := &p.Spec.Data.Expect; x.Late == 0 {
+		x.Late = x.Every
 	}
 	p.fillClasses()
 	p.fillEvaluate()
@@ -78,8 +87,8 @@ func (p *Pipeline) fillPromote() {
 	}
 }
 
-// as is the value as a column of that type has it: a whole number in a float
-// column is a float. A value that does not fit stays as it is.
+// as converts the value to a column's type: a whole number in a float column
+// becomes a float. A value that does not fit is returned unchanged.
 func (v Value) as(columnType string) Value {
 	if i, ok := v.v.(int64); ok && columnType == TypeFloat {
 		return Value{float64(i)}

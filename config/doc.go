@@ -1,17 +1,18 @@
-// Package config says what a pipeline is: the types of a pipeline file, how it
-// is read and checked, its digest, and the bundle in which it travels.
+// Package config defines a pipeline: the types of a pipeline file, how the file
+// is read and checked, its digest, and the bundle in which it is distributed.
 //
 // A pipeline is one YAML file in a folder, with its prepare, its tables and
-// its trainer beside it. Load reads it strictly and tells every mistake at
-// once, as Problems with file, line and field. What comes out has all its
-// defaults filled in, and means the same as long as Digest is the same.
+// its trainer beside it. Load reads it strictly and reports all mistakes at
+// once, as Problems with file, line and field. The result has all defaults filled
+// in. Two pipelines with the same Digest mean the same.
 //
-// Two readers, two manners: Load is for people's files and forgives nothing;
-// FromJSON and ReadBundle are for what an earlier, perhaps another version
-// loaded, and always find a way, since the log must stay readable.
+// Load is strict, since it reads files that people write. FromJSON and ReadBundle
+// are lenient, since they read what an earlier or another version of Millrace
+// loaded, and the log must stay readable.
 //
-// The rules stand in the tags of the types, once: the decoder, the canonical
-// JSON and the JSON Schema for editors (pipeline.schema.json) all come of them.
+// The rules are defined once, in the tags of the types. The decoder, the
+// canonical JSON, the JSON Schema for editors (pipeline.schema.json) and the
+// reference (reference.md) are derived from them.
 package config
 
 //go:generate go run ./internal/schemagen

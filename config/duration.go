@@ -9,12 +9,12 @@ import (
 
 const day = 24 * time.Hour
 
-// Duration is a time span that is written as text: 30d, 1h, 10m, 1h30m, 250ms.
+// Duration is a length of time, written as text: 30d, 1h, 10m, 1h30m, 250ms.
 // A day is 24 hours.
 type Duration time.Duration
 
-// ParseDuration reads a duration: what time.ParseDuration reads, and days in
-// front of it.
+// ParseDuration parses a duration in the format of time.ParseDuration, optionally
+// preceded by days.
 func ParseDuration(text string) (Duration, error) {
 	rest, days := text, time.Duration(0)
 	if n, after, ok := strings.Cut(text, "d"); ok {
@@ -37,11 +37,11 @@ func ParseDuration(text string) (Duration, error) {
 // maxDuration is a century, so that no sum of a few durations overflows.
 const maxDuration = 36525 * day
 
-// Std is the duration as the standard library has it.
+// Std returns the duration as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-// String writes the duration as a pipeline file has it: whole days, then the
-// rest without zero parts.
+// String formats the duration as in a pipeline file: whole days, then the rest
+// without zero parts.
 func (d Duration) String() string {
 	rest := time.Duration(d)
 	var b strings.Builder
@@ -64,10 +64,10 @@ func (d Duration) String() string {
 	return b.String()
 }
 
-// MarshalText writes String.
+// MarshalText returns String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what ParseDuration reads.
+// UnmarshalText parses the format of ParseDuration.
 func (d *Duration) UnmarshalText(text []byte) (err error) {
 	*d, err = ParseDuration(string(text))
 	return err

@@ -48,6 +48,7 @@ spec:
 }
 
 func TestExamplesLoad(t *testing.T) {
+	t.Parallel()
 	folders, err := filepath.Glob("examples/*/pipeline.yaml")
 	if err != nil || len(folders) != 3 {
 		t.Fatalf("found %v, %v", folders, err)

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// bucketSchemes are the schemes by which a glob names a bucket that is not
-// the gateway's own.
+// bucketSchemes lists the URL schemes of globs for other buckets than the
+// gateway's.
 var bucketSchemes = []string{"s3://", "gs://", "azblob://"}
 
-// splitGlob takes a glob apart into the URL of the bucket it names, empty for
-// the gateway's own, and the pattern of the key.
+// splitGlob splits a glob into the URL of its bucket, "" for the gateway's own,
+// and the pattern of the key.
 func splitGlob(glob string) (bucket, pattern string) {
 	for _, scheme := range bucketSchemes {
 		if rest, ok := strings.CutPrefix(glob, scheme); ok {
@@ -22,7 +22,7 @@ func splitGlob(glob string) (bucket, pattern string) {
 	return "", glob
 }
 
-// checkGlob tells what is wrong with a glob.
+// checkGlob returns what is wrong with a glob.
 func checkGlob(glob string) error {
 	bucket, pattern := splitGlob(glob)
 	switch {
@@ -31,15 +31,15 @@ func checkGlob(glob string) error {
 	case len(glob) > 1024:
 		return fmt.Errorf("is longer than 1024 bytes")
 	case strings.Contains(pattern, "://"):
-		return fmt.Errorf("%q names a bucket by an unknown scheme; known: %s", glob, strings.Join(bucketSchemes, ", "))
+		return fmt.Errorf("%q has an unknown URL scheme; known: %s", glob, strings.Join(bucketSchemes, ", "))
 	case pattern == "":
-		return fmt.Errorf("%q names a bucket and no key", glob)
+		return fmt.Errorf("%q names a bucket but no key", glob)
 	case strings.HasSuffix(bucket, "/") || strings.ContainsAny(bucket, "*?"):
 		return fmt.Errorf("%q must name one bucket", glob)
 	case strings.HasPrefix(pattern, "/"):
 		return fmt.Errorf("%q begins with a slash; object keys do not", glob)
 	case strings.ContainsAny(pattern, "\\\x00\r\n"):
-		return fmt.Errorf("%q has a character that no object key may have", glob)
+		return fmt.Errorf("%q has a character that object keys cannot have", glob)
 	case path.Clean(pattern) != strings.TrimSuffix(pattern, "/"):
 		return fmt.Errorf("%q has an empty, . or .. part", glob)
 	case strings.HasPrefix(pattern, "../") || pattern == ".." || pattern == ".":
@@ -58,10 +58,10 @@ func wants(globs []string, bucket, key string) bool {
 }
 
 // matchGlob reports whether the whole key matches the pattern: ? is one
-// character but a slash, * any run of them, ** any run with slashes, and **/
-// any folders or none. The time is at most the product of the two lengths.
+// character except a slash, * any number of them, ** any characters, and **/ any
+// number of folders. It takes time proportional to the product of the lengths.
 func matchGlob(pattern, key string) bool {
-	// reach[i] tells whether the pattern so far matches key[:i].
+	// reach[i] reports whether the pattern so far matches key[:i].
 	reach := make([]bool, len(key)+1)
 	next := make([]bool, len(key)+1)
 	reach[0] = true

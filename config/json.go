@@ -8,22 +8,22 @@ import (
 )
 
 // JSON returns the pipeline's canonical JSON: every default filled in, keys in
-// one order. It is what trainers read and what the digest is made of.
+// one order. Trainers read it, and the digest is computed over it.
 func (p *Pipeline) JSON() []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(p); err != nil {
-		// Everything in a Pipeline came out of a document and has a JSON form.
+		// Every value in a Pipeline was decoded from a document and can be encoded.
 		panic(fmt.Sprintf("config: write pipeline %s as JSON: %v", p.Name(), err))
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// FromJSON reads a pipeline that JSON wrote, also one of another version:
-// unknown fields are passed over, and what is missing or does not fit gets its
-// default. It checks nothing, since the pipeline was checked when it was
-// loaded; it fails only when data is no JSON object.
+// FromJSON decodes a pipeline that JSON wrote, possibly in another version:
+// unknown fields are ignored, and missing or unsuitable values get their
+// defaults. It does not validate, since the pipeline was checked when it was
+// loaded. It fails only if data is not a JSON object.
 func FromJSON(data []byte) (*Pipeline, error) {
 	n, err := parseJSON(data)
 	if err != nil {

@@ -2,18 +2,15 @@ package config
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -21,9 +18,10 @@ import (
 const FileName = "pipeline.yaml"
 
 // Load reads a pipeline: a YAML file, or a folder that has a pipeline.yaml,
-// with the prepare and the tables beside it. When the file has mistakes the
-// error is Problems, all of them at once. Load writes nothing and runs nothing
-// but git.
+// with the prepare and the tables beside it. If the file has mistakes, the
+// error is Problems, with all of them; what could be read is then returned too,
+// to find more mistakes, unless the file is not YAML. Load writes nothing and
+// runs no program except git.
 func Load(path string) (*Loaded, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -37,14 +35,15 @@ func Load(path string) (*Loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read pipeline: %w", err)
 	}
-	l := &Loaded{Dir: filepath.Dir(file), File: file}
 	d := newDecoder(file, false)
+	l := &Loaded{Dir: filepath.Dir(file), File: file, decoder: d}
 	l.Pipeline = d.pipeline(source)
-	if l.Pipeline != nil {
-		l.readBeside(d)
+	if l.Pipeline == nil {
+		return nil, d.problems.sorted()
 	}
+	l.readBeside(d)
 	if err := d.problems.sorted(); err != nil {
-		return nil, err
+		return l, err
 	}
 	if l.Digest, err = l.digest(); err != nil {
 		return nil, err
@@ -53,8 +52,8 @@ func Load(path string) (*Loaded, error) {
 	return l, nil
 }
 
-// Parse reads and checks a pipeline's YAML by itself, without what stands
-// beside it. The name stands in the problems.
+// Parse decodes and checks a pipeline's YAML alone, without the files beside it.
+// Problems have name as their file.
 func Parse(name string, source []byte) (*Pipeline, error) {
 	d := newDecoder(name, false)
 	p := d.pipeline(source)
@@ -64,7 +63,8 @@ func Parse(name string, source []byte) (*Pipeline, error) {
 	return p, nil
 }
 
-// pipeline decodes and checks a pipeline; nil when the YAML cannot be read.
+// pipeline decodes and checks a pipeline. It returns nil if the YAML cannot be
+// parsed.
 func (d *decoder) pipeline(source []byte) *Pipeline {
 	root, problems := parseYAML(d.file, source)
 	if root == nil {
@@ -78,7 +78,7 @@ func (d *decoder) pipeline(source []byte) *Pipeline {
 	(&checker{Pipeline: p, d: d}).check()
 	d.problems = append(d.problems, problems...)
 	if len(d.problems) == 0 && len(p.JSON()) > maxMeaning {
-		d.problem("", "", nil, "means more than %d KiB once its defaults are written out; move long lists of values into a check", maxMeaning>>10)
+		d.problem("", "", nil, "has more than %d KiB with all its defaults; move long lists of values into a check", maxMeaning>>10)
 	}
 	return p
 }
@@ -86,8 +86,8 @@ func (d *decoder) pipeline(source []byte) *Pipeline {
 // maxMeaning bounds the canonical JSON: it travels in an event.
 const maxMeaning = 512 << 10
 
-// readFile reads a file of at most maxFileBytes and a byte, so that what is
-// too large is seen to be.
+// readFile reads at most maxFileBytes and one more byte, by which the caller
+// detects a larger file.
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -97,13 +97,13 @@ func readFile(name string) ([]byte, error) {
 	if info, err := f.Stat(); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", name)
+		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
 	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 }
 
-// readBeside reads the prepare and finds the tables. What is wrong with them
-// is reported at the field prepare.
+// readBeside reads the prepare and finds the tables. Their mistakes are reported
+// at the field prepare.
 func (l *Loaded) readBeside(d *decoder) {
 	name := l.Pipeline.Spec.Data.Prepare
 	if name == "" {
@@ -133,11 +133,11 @@ func readPrepare(root *os.Root, name string) (string, error) {
 	info, err := root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%q is not there; it must stand beside the pipeline file", name)
+		return "", fmt.Errorf("%q does not exist; it must be beside the pipeline file", name)
 	case err != nil:
 		return "", fmt.Errorf("%q leads out of the pipeline's folder or cannot be read: %w", name, errors.Unwrap(err))
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("%q is no file", name)
+		return "", fmt.Errorf("%q is not a file", name)
 	case info.Size() > maxFileBytes:
 		return "", fmt.Errorf("%q is larger than 1 MiB", name)
 	}
@@ -155,7 +155,7 @@ func readPrepare(root *os.Root, name string) (string, error) {
 	return string(text), nil
 }
 
-// Tables are small: they travel with the configuration.
+// Tables must be small, since they are part of the configuration's bundle.
 const (
 	tablesDir     = "tables"
 	maxTables     = 32
@@ -167,8 +167,7 @@ var (
 	tableExts = map[string]bool{".csv": true, ".parquet": true, ".json": true, ".jsonl": true}
 )
 
-// findTables lists the tables of a folder by name. Other files are passed
-// over.
+// findTables returns the tables in a folder by name. It ignores other files.
 func findTables(root *os.Root, dir string) (map[string]string, error) {
 	entries, err := fs.ReadDir(root.FS(), tablesDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -180,7 +179,7 @@ func findTables(root *os.Root, dir string) (map[string]string, error) {
 	tables := map[string]string{}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
-		if !tableExts[ext] {
+		if !tableExts[strings.ToLower(ext)] {
 			continue
 		}
 		name, path := strings.TrimSuffix(e.Name(), ext), filepath.Join(tablesDir, e.Name())
@@ -196,7 +195,7 @@ func findTables(root *os.Root, dir string) (map[string]string, error) {
 		case !tableName.MatchString(name):
 			return nil, fmt.Errorf("the table %s has a name that SQL would have to quote; use letters, digits and _", path)
 		case lower == "upload" || lower == "dataset":
-			return nil, fmt.Errorf("the table %s has a name that means something else in prepare", path)
+			return nil, fmt.Errorf("the table %s has a name that is reserved in prepare", path)
 		}
 		for other := range tables {
 			if strings.EqualFold(other, name) {
@@ -209,25 +208,4 @@ func findTables(root *os.Root, dir string) (map[string]string, error) {
 		tables[name] = filepath.Join(dir, path)
 	}
 	return tables, nil
-}
-
-// gitCommit is the commit a folder is at, with -dirty when something in it is
-// not committed; empty when it is in no repository or there is no git. The
-// repository's own hooks and helpers do not run.
-func gitCommit(dir string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	git := func(args ...string) (string, error) {
-		args = append([]string{"-C", dir, "-c", "core.fsmonitor=false", "--no-optional-locks"}, args...)
-		out, err := exec.CommandContext(ctx, "git", args...).Output()
-		return strings.TrimSpace(string(out)), err
-	}
-	commit, err := git("rev-parse", "--verify", "--quiet", "HEAD")
-	if err != nil {
-		return ""
-	}
-	if changes, err := git("status", "--porcelain", "--", "."); err != nil || changes != "" {
-		return commit + "-dirty"
-	}
-	return commit
 }

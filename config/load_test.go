@@ -46,7 +46,7 @@ func sample() map[string]string {
 		"prepare.sql":       "SELECT * FROM upload JOIN rates USING (zone)\n",
 		"tables/rates.csv":  "zone,rate\n1,2\n",
 		"tables/notes.txt":  "passed over\n",
-		"tables/days.jsonl": "{}\n",
+		"tables/days.JSONL": "{}\n",
 	}
 }
 
@@ -60,6 +60,7 @@ func mustLoad(t testing.TB, path string) *Loaded {
 }
 
 func TestLoadReadsWhatStandsBeside(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, sample())
 	l := mustLoad(t, dir)
 	if l.Dir != dir || l.File != filepath.Join(dir, "pipeline.yaml") || l.Pipeline.Name() != "sample" {
@@ -77,6 +78,7 @@ func TestLoadReadsWhatStandsBeside(t *testing.T) {
 }
 
 func TestLoadRefusesWhatIsWrongBeside(t *testing.T) {
+	t.Parallel()
 	outside := filepath.Join(folder(t, map[string]string{"secret.sql": "SELECT 1"}), "secret.sql")
 	link := func(dir, name string) error { return os.Symlink(outside, filepath.Join(dir, name)) }
 	tests := map[string]struct {
@@ -84,7 +86,7 @@ func TestLoadRefusesWhatIsWrongBeside(t *testing.T) {
 		link   string
 		want   string
 	}{
-		"NoPrepare":     {change: func(_ string, f map[string]string) { delete(f, "prepare.sql") }, want: `"prepare.sql" is not there`},
+		"NoPrepare":     {change: func(_ string, f map[string]string) { delete(f, "prepare.sql") }, want: `"prepare.sql" does not exist`},
 		"EmptyPrepare":  {change: func(_ string, f map[string]string) { f["prepare.sql"] = " \n" }, want: `"prepare.sql" is empty`},
 		"BinaryPrepare": {change: func(_ string, f map[string]string) { f["prepare.sql"] = "\x00\xff" }, want: "not UTF-8"},
 		"LargePrepare":  {change: func(_ string, f map[string]string) { f["prepare.sql"] = strings.Repeat(" ", 1<<20+1) }, want: "larger than 1 MiB"},
@@ -95,11 +97,11 @@ func TestLoadRefusesWhatIsWrongBeside(t *testing.T) {
 		"PrepareFolder": {change: func(_ string, f map[string]string) {
 			delete(f, "prepare.sql")
 			f["prepare.sql/x"] = ""
-		}, want: "is no file"},
+		}, want: "is not a file"},
 		"TableLink":  {change: func(string, map[string]string) {}, link: "tables/stolen.csv", want: "leads out of the pipeline's folder"},
 		"TableTwice": {change: func(_ string, f map[string]string) { f["tables/Rates.json"] = "{}" }, want: "have the same name"},
 		"TableName":  {change: func(_ string, f map[string]string) { f["tables/a-b.csv"] = "" }, want: "would have to quote"},
-		"TableTaken": {change: func(_ string, f map[string]string) { f["tables/upload.csv"] = "" }, want: "means something else"},
+		"TableTaken": {change: func(_ string, f map[string]string) { f["tables/upload.csv"] = "" }, want: "reserved in prepare"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -125,6 +127,7 @@ func TestLoadRefusesWhatIsWrongBeside(t *testing.T) {
 }
 
 func TestLoadRefusesWhatIsNoFile(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, map[string]string{"sub/x": "", "large.yaml": strings.Repeat("#", 1<<20+1)})
 	for path, want := range map[string]string{
 		"missing.yaml": "no such file",
@@ -138,17 +141,19 @@ func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 }
 
 func TestParseBoundsTheMeaning(t *testing.T) {
+	t.Parallel()
 	values := make([]string, 20_000)
 	for i := range values {
 		values[i] = fmt.Sprintf("value-%025d", i)
 	}
 	source := strings.Replace(minimal, "x: {type: float}", "x: {type: string, values: ["+strings.Join(values, ",")+"]}", 1)
-	if _, err := Parse("large.yaml", []byte(source)); err == nil || !strings.Contains(err.Error(), "means more than 512 KiB") {
+	if _, err := Parse("large.yaml", []byte(source)); err == nil || !strings.Contains(err.Error(), "has more than 512 KiB") {
 		t.Errorf("error is %v", err)
 	}
 }
 
 func TestDigestIsOfTheMeaning(t *testing.T) {
+	t.Parallel()
 	base := mustLoad(t, folder(t, sample())).Digest
 	change := func(from, to string) map[string]string {
 		files := sample()
@@ -193,6 +198,7 @@ func TestDigestIsOfTheMeaning(t *testing.T) {
 }
 
 func TestCommitIsTheFoldersOwn(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, sample())
 	if got := mustLoad(t, dir).Commit; got != "" {
 		t.Skipf("the temporary folder is in a repository, at %s", got)

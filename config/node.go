@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// kind is what a node is.
+// kind is the kind of a node.
 type kind int
 
 const (
@@ -19,19 +19,19 @@ const (
 	kindText
 	kindList
 	kindMap
-	kindRefused // something is said of it already
+	kindRefused // a problem with it is already reported
 )
 
 func (k kind) String() string {
-	return [...]string{"nothing", "a truth value", "a whole number", "a number", "a text", "a list", "a mapping", "refused"}[k]
+	return [...]string{"nothing", "a boolean", "a whole number", "a number", "a string", "a list", "a mapping", "refused"}[k]
 }
 
-// node is one value of a document, be it YAML or JSON: the decoder knows
-// nothing else. An alias stands in the tree as often as it is used.
+// node is one value of a YAML or JSON document, the input of the decoder. An
+// alias is in the tree as often as it is used.
 type node struct {
 	kind   kind
 	value  any    // bool, int64, float64 or string
-	source string // a scalar as it is written
+	source string // a scalar as written
 	items  []*node
 	fields []field
 	pos    position
@@ -56,8 +56,8 @@ func (n *node) get(name string) *field {
 	return &n.fields[i]
 }
 
-// plain is the node as encoding/json would have it, with int64 for whole
-// numbers.
+// plain returns the value as encoding/json decodes it, but whole numbers as
+// int64.
 func (n *node) plain() any {
 	switch n.kind {
 	case kindList:
@@ -76,7 +76,7 @@ func (n *node) plain() any {
 	return n.value
 }
 
-// parseJSON reads a JSON document.
+// parseJSON parses a JSON document.
 func parseJSON(data []byte) (*node, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -11,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares text with a file of testdata, or writes it with -update.
 func golden(t *testing.T, file, got string) {
@@ -50,6 +51,7 @@ func eachFile(t *testing.T, pattern string, f func(t *testing.T, file string, so
 }
 
 func TestInvalidFilesTellEveryMistake(t *testing.T) {
+	t.Parallel()
 	eachFile(t, "testdata/invalid/*.yaml", func(t *testing.T, file string, source []byte) {
 		_, err := Parse(filepath.Base(file), source)
 		if _, ok := errors.AsType[Problems](err); !ok {
@@ -60,6 +62,7 @@ func TestInvalidFilesTellEveryMistake(t *testing.T) {
 }
 
 func TestValidFilesHaveCanonicalJSON(t *testing.T) {
+	t.Parallel()
 	eachFile(t, "testdata/valid/*.yaml", func(t *testing.T, file string, source []byte) {
 		p, err := Parse(file, source)
 		if err != nil {
@@ -74,6 +77,13 @@ func TestValidFilesHaveCanonicalJSON(t *testing.T) {
 		}
 		if diff := cmp.Diff(p, back, cmp.Comparer(func(a, b Value) bool { return a == b })); diff != "" {
 			t.Errorf("FromJSON(JSON()) differs (-loaded +read)\n%s", diff)
+		}
+		// Answers of the API hold configurations, which clients read as any JSON.
+		var plain Pipeline
+		if err := json.Unmarshal(canonical, &plain); err != nil {
+			t.Errorf("a client cannot read it: %v", err)
+		} else if got := string(plain.JSON()); got != string(canonical) {
+			t.Errorf("a client reads something else:\n%s\n%s", canonical, got)
 		}
 		if got := string(back.JSON()); got != string(canonical) {
 			t.Errorf("JSON of FromJSON differs:\n%s\n%s", canonical, got)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestGlobs(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		glob, bucket, key string
 		want              bool
@@ -51,6 +52,7 @@ func TestGlobs(t *testing.T) {
 }
 
 func TestDuration(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"30d": "30d", "24h": "1d", "36h": "1d12h", "90m": "1h30m", "0s": "0s", "1d2h3m4.5s": "1d2h3m4.5s",
 		"250ms": "250ms", "60m": "1h", "0d": "0s", "1m": "1m",
@@ -74,6 +76,7 @@ func TestDuration(t *testing.T) {
 }
 
 func TestAccessors(t *testing.T) {
+	t.Parallel()
 	p, err := Parse("p", []byte(`
 apiVersion: millrace.dev/v1alpha1
 kind: Pipeline
@@ -124,6 +127,7 @@ spec:
 }
 
 func TestFromJSONIsTotal(t *testing.T) {
+	t.Parallel()
 	for text, ok := range map[string]bool{
 		`{}`: true, `{"spec":{"newer":1,"data":{"columns":{"a":{"type":"tensor","x":1}}}}}`: true,
 		`{"spec":7}`: true, `{"spec":{"train":{"timeout":"soon","retries":"x","command":null}}}`: true,

@@ -9,20 +9,20 @@ import (
 
 // Problem is one mistake in a pipeline file.
 type Problem struct {
-	// File, Line and Column are where it is; lines and columns count from 1,
-	// and 0 is an unknown one.
+	// File, Line and Column are its position. Lines and columns count from 1; 0
+	// means unknown.
 	File         string
 	Line, Column int
-	// Field is the path of the field, such as spec.data.columns.hour.type;
-	// empty when the mistake is in no field.
+	// Field is the path of the field, such as spec.data.columns.hour.type, or
+	// "" if the mistake is not in a field.
 	Field string
-	// Message says what is wrong, Hint what to do.
+	// Message says what is wrong, Hint what to do about it.
 	Message, Hint string
-	// Allowed are the values or names that may stand there.
+	// Allowed lists the allowed values or names.
 	Allowed []string
 }
 
-// String is the problem on one line:
+// String returns the problem on one line:
 //
 //	flights/pipeline.yaml:14:7: spec.data.columns.hour.type: "integer" is not a type; allowed: string, int (did you mean "int"?)
 func (p Problem) String() string {
@@ -45,11 +45,11 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems are all mistakes of a pipeline file, in the order of its lines.
+// Problems lists all mistakes in a pipeline file, in the order of its lines.
 // Load and ReadBundle return them as their error; errors.As finds them.
 type Problems []Problem
 
-// Error is one problem a line.
+// Error returns one line for each problem.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -58,32 +58,36 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// maxProblems bounds the list: a file that is something else entirely need
-// not be told a thousand times.
+// maxProblems bounds the list, for files that are not pipeline files at all.
 const maxProblems = 100
 
-// sorted returns the problems in the order of the file, nil when there are
-// none.
+// sorted returns the problems in the order of the file, nil if there are
+// no problems.
 func (ps Problems) sorted() error {
 	if len(ps) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(ps, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	ps.Sort()
 	return ps[:min(len(ps), maxProblems)]
 }
 
-// didYouMean is a hint for a word that is none of the known ones, empty when
-// none is near.
+// Sort puts the problems into the order of their lines; those without a line are
+// first.
+func (ps Problems) Sort() {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+}
+
+// didYouMean returns a hint for an unknown word, "" if no known word is similar.
 func didYouMean(word string, known []string) string {
-	if near := nearest(word, known); near != "" {
+	if near := Nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return ""
 }
 
-// otherWords are what people write who come from elsewhere.
+// otherWords lists words of other systems for the known ones.
 var otherWords = map[string][]string{
 	"number": {"float"}, "double": {"float"}, "text": {"string"}, "category": {"string"}, "object": {"string"},
 	"date": {"timestamp"}, "datetime": {"timestamp"}, "cut": {"holdout"}, "target": {"label", "target"},
@@ -91,8 +95,11 @@ var otherWords = map[string][]string{
 	"csv": {"table"}, "parquet": {"table"}, "drop": {"ignore"}, "blue-green": {"direct"}, "kolmogorov": {"ks"},
 }
 
-// nearest is the known word nearest to the given one, empty when all are far.
-func nearest(word string, known []string) string {
+// Nearest returns the known word with the smallest edit distance to the given
+// one, for a "did you mean". It returns "" if every word differs in more
+// letters than a third of the given word's and one. Words of other systems count as equal to the known words
+// of the same meaning.
+func Nearest(word string, known []string) string {
 	word = strings.ToLower(word)
 	if len(word) > 64 {
 		return ""
@@ -102,21 +109,21 @@ func nearest(word string, known []string) string {
 			return other
 		}
 	}
-	best, bestDistance := "", 1+len(word)/3
+	best, bestDistance := "", 2+len(word)/3
 	for _, k := range known {
 		d := editDistance(word, strings.ToLower(k))
 		if len(k) >= 3 && len(word) >= 3 && (strings.HasPrefix(word, k) || strings.HasPrefix(k, word)) {
 			d = min(d, 1)
 		}
-		if d < bestDistance || d == bestDistance && best == "" {
+		if d < bestDistance {
 			best, bestDistance = k, d
 		}
 	}
 	return best
 }
 
-// editDistance counts the letters to insert, remove or replace, two swapped
-// neighbours being one, that make b of a.
+// editDistance returns the number of letters to insert, remove, replace or swap
+// with a neighbour to turn a into b.
 func editDistance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// rules are what the tags of a field say.
+// rules are the rules in a field's tags.
 type rules struct {
-	name                   string // empty when the field is not in the file
+	name                   string // "" if the field is not in the file
 	required, nonempty     bool
 	preset                 string
 	enum, later            []string
@@ -37,13 +37,13 @@ func words(tag string) []string {
 	return strings.Split(tag, ",")
 }
 
-// scalar fills a text, number or truth value.
+// scalar fills a string, number or boolean.
 func (d *decoder) scalar(n *node, v reflect.Value, r rules, path string) {
 	wrong := func(want string) { d.problem(path, quoteHint(n, want), r.enum, "is %s and must be %s", n.kind, want) }
 	switch v.Kind() {
 	case reflect.String:
 		if n.kind != kindText {
-			wrong("a text")
+			wrong("a string")
 			return
 		}
 		text := n.value.(string)
@@ -62,6 +62,12 @@ func (d *decoder) scalar(n *node, v reflect.Value, r rules, path string) {
 		}
 		v.SetInt(n.value.(int64))
 		d.bounds(v, r, path)
+	case reflect.Bool:
+		if n.kind != kindBool {
+			wrong("true or false")
+			return
+		}
+		v.SetBool(n.value.(bool))
 	case reflect.Float64:
 		if n.kind != kindInt && n.kind != kindFloat {
 			wrong("a number")
@@ -74,12 +80,12 @@ func (d *decoder) scalar(n *node, v reflect.Value, r rules, path string) {
 	}
 }
 
-// quoteHint is how to write a text that YAML reads as something else.
+// quoteHint returns how to write a string that YAML reads as another type.
 func quoteHint(n *node, want string) string {
 	switch {
-	case want == "a text" && n.source != "" && n.kind != kindText:
+	case want == "a string" && n.source != "" && n.kind != kindText:
 		return fmt.Sprintf("write it in quotes: %q", n.source)
-	case want != "a text" && n.kind == kindText && n.value != "":
+	case want != "a string" && n.kind == kindText && n.value != "":
 		if presetNode(n.value.(string)).kind != kindText {
 			return "write it without quotes"
 		}
@@ -87,7 +93,7 @@ func quoteHint(n *node, want string) string {
 	return ""
 }
 
-// allowed checks a text against the values a field may have.
+// allowed checks a string against the allowed values of a field.
 func (d *decoder) allowed(text string, r rules, path string) bool {
 	switch {
 	case d.lenient || len(r.enum) == 0 || slices.Contains(r.enum, text):
@@ -100,7 +106,8 @@ func (d *decoder) allowed(text string, r rules, path string) bool {
 	return false
 }
 
-// article names what a field holds, with its article: a type, an on_drift.
+// article returns a field's name with its indefinite article: a type, an
+// on_drift.
 func article(path string) string {
 	last := path[strings.LastIndexByte(path, '.')+1:]
 	last, _, _ = strings.Cut(last, "[")
@@ -126,9 +133,9 @@ func (d *decoder) bounds(v reflect.Value, r rules, path string) {
 	shown := fmt.Sprint(v.Interface())
 	switch {
 	case r.min != "" && x < value(r.min):
-		d.problem(path, "", nil, "%s is too small: the least is %s", shown, r.min)
+		d.problem(path, "", nil, "%s is too small: the minimum is %s", shown, r.min)
 	case r.max != "" && x > value(r.max):
-		d.problem(path, "", nil, "%s is too large: the most is %s", shown, r.max)
+		d.problem(path, "", nil, "%s is too large: the maximum is %s", shown, r.max)
 	case r.above != "" && x <= value(r.above):
 		d.problem(path, "", nil, "%s is too small: it must be more than %s", shown, r.above)
 	case r.below != "" && x >= value(r.below):
@@ -152,8 +159,49 @@ func (d *decoder) scalarValue(n *node, target *Value, path string) {
 	case kindText, kindInt, kindFloat, kindBool:
 		target.v = n.value
 	default:
-		d.problem(path, "", nil, "is %s and must be a text, a number, true or false", n.kind)
+		d.problem(path, "", nil, "is %s and must be a string, a number, true or false", n.kind)
 	}
+}
+
+func (d *decoder) words(n *node, target *Words, r rules, path string) {
+	items := []*node{n}
+	if n.kind == kindList {
+		items = n.items
+	}
+	if len(items) == 0 && r.nonempty {
+		d.problem(path, "", nil, "must not be empty")
+	}
+	*target = Words{}
+	for i, item := range items {
+		sub := path
+		if n.kind == kindList {
+			sub = index(path, i)
+			d.where[sub] = item.pos
+		}
+		switch item.kind {
+		case kindText:
+			*target = append(*target, item.value.(string))
+		case kindInt, kindFloat, kindBool:
+			*target = append(*target, item.source)
+		case kindNull:
+			d.problem(sub, `write it in quotes: "null"`, nil, "is empty")
+		case kindRefused:
+		default:
+			d.problem(sub, "", nil, "is %s and must be a word", item.kind)
+		}
+	}
+}
+
+// unique fills a list of columns, or a mapping with columns and across.
+func (d *decoder) unique(n *node, target *Unique, path string) {
+	target.Across = UniqueAcrossPartition
+	if n.kind != kindMap {
+		d.list(n, reflect.ValueOf(&target.Columns).Elem(), rules{nonempty: true}, path)
+		return
+	}
+	var form uniqueForm
+	d.object(n, reflect.ValueOf(&form).Elem(), path)
+	*target = Unique(form)
 }
 
 func (d *decoder) envValue(n *node, target *EnvValue, path string) {
@@ -163,12 +211,12 @@ func (d *decoder) envValue(n *node, target *EnvValue, path string) {
 	case n.kind == kindMap && len(n.fields) == 1 && n.fields[0].name == "secret" && n.fields[0].value.kind == kindText:
 		target.Secret = n.fields[0].value.value.(string)
 		if target.Secret == "" {
-			d.problem(path, "", nil, "names no secret: write {secret: name/key}")
+			d.problem(path, "", nil, "does not name a secret: write {secret: name/key}")
 		}
 	case n.kind == kindMap:
-		d.problem(path, "", nil, "is a mapping and must be a text or {secret: name/key}")
+		d.problem(path, "", nil, "is a mapping and must be a string or {secret: name/key}")
 	default:
-		d.problem(path, quoteHint(n, "a text"), nil, "is %s and must be a text or {secret: name/key}", n.kind)
+		d.problem(path, quoteHint(n, "a string"), nil, "is %s and must be a string or {secret: name/key}", n.kind)
 	}
 }
 

@@ -40,6 +40,7 @@ func plainYAML(t *testing.T, source []byte) any {
 }
 
 func TestSchemaAcceptsWhatLoads(t *testing.T) {
+	t.Parallel()
 	schema := pipelineSchema(t)
 	for _, pattern := range []string{"testdata/valid/*.yaml", "testdata/valid/*.json", "examples/*/pipeline.yaml"} {
 		eachFile(t, pattern, func(t *testing.T, _ string, source []byte) {
@@ -51,6 +52,7 @@ func TestSchemaAcceptsWhatLoads(t *testing.T) {
 }
 
 func TestSchemaRefusesWrongFields(t *testing.T) {
+	t.Parallel()
 	schema := pipelineSchema(t)
 	for _, file := range []string{"fields", "no-model", "values"} {
 		source, err := os.ReadFile("testdata/invalid/" + file + ".yaml")
@@ -75,6 +77,7 @@ func TestSchemaRefusesWrongFields(t *testing.T) {
 // TestSchemaAgreesWithLoad puts nonsense into every field that the schema
 // gives a list of values, and compares the list with what Load allows.
 func TestSchemaAgreesWithLoad(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("pipeline.schema.json")
 	if err != nil {
 		t.Fatal(err)
@@ -122,5 +125,46 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 	walk(root, "", func(v any) any { return v })
 	if checked < 15 {
 		t.Errorf("only %d fields with a list of values", checked)
+	}
+}
+
+// An editor offers the examples, and the reference shows them.
+func TestSchemaTakesItsExamples(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("pipeline.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type properties map[string]struct {
+		Examples []any `json:"examples"`
+	}
+	var schema struct {
+		Defs map[string]struct {
+			Properties properties `json:"properties"`
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for name, def := range schema.Defs {
+		for field, property := range def.Properties {
+			if len(property.Examples) == 0 {
+				continue
+			}
+			s, err := jsonschema.NewCompiler().Compile("pipeline.schema.json#/$defs/" + name + "/properties/" + field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, example := range property.Examples {
+				seen++
+				if err := s.Validate(example); err != nil {
+					t.Errorf("the example of %s.%s: %v", name, field, err)
+				}
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("%d examples were checked; every field has one", seen)
 	}
 }

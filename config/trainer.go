@@ -19,26 +19,26 @@ type File struct {
 	Path string
 	// Size is in bytes.
 	Size int64
-	// Digest is the hex SHA-256 of the bytes; of a link, of where it leads.
+	// Digest is the hex SHA-256 of the bytes, or of a link's target.
 	Digest string
 }
 
-// A trainer is code. Data does not belong beside it, so a folder with more is
-// a mistake that is told and not hashed.
+// Limits of a trainer, which is code without data. A larger folder is reported
+// as a mistake instead of being hashed.
 const (
 	maxTrainerFiles = 10_000
 	maxTrainerBytes = 1 << 30
 )
 
-// notCode are names of files and folders that no trainer's code is in, and
-// that come and go as trainers run.
+// notCode lists files and folders that are not a trainer's code and that change
+// as trainers run.
 var notCode = []string{".venv", ".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store"}
 
-// TrainerFiles lists the trainer's code and its digest: the files of the
-// pipeline's folder, sorted by path, less .venv and the like and what
-// .gitignore names, in the folder or above it in the repository. The pipeline
-// file is not in it: what it means is in the configuration's digest, and a
-// comment in it is no other trainer. Links are not followed.
+// TrainerFiles returns the files of the trainer's code, sorted by path, and their
+// digest. They are the files of the pipeline's folder except .venv and the like
+// and those that a .gitignore in the folder or above it in the repository names.
+// The pipeline file is not one of them: its meaning is in the configuration's
+// digest, and a changed comment is not another trainer. Links are not followed.
 func TrainerFiles(dir string) ([]File, string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -87,7 +87,7 @@ func TrainerFiles(dir string) ([]File, string, error) {
 	return files, hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// trainerFile describes one file or link; what is neither has no path.
+// trainerFile describes one file or link. For anything else, Path is "".
 func trainerFile(dir, path string, e fs.DirEntry) (File, error) {
 	rel, err := filepath.Rel(dir, path)
 	if err != nil {
@@ -112,7 +112,7 @@ func trainerFile(dir, path string, e fs.DirEntry) (File, error) {
 	return File{}, nil
 }
 
-// ignores are the .gitignore files that hold for a folder, outermost first.
+// ignores has the .gitignore files that apply to a folder, outermost first.
 type ignores []ignoreFile
 
 type ignoreFile struct {
@@ -151,8 +151,8 @@ func ignoresOf(dir string) ignores {
 	return ignores{{dir: dir, rules: ignore.CompileIgnoreLines(lines...)}}
 }
 
-// ignored reports whether the innermost .gitignore that speaks of a path
-// names it.
+// ignored reports whether a path is ignored. The innermost .gitignore with a
+// matching pattern decides.
 func (all ignores) ignored(path string, folder bool) bool {
 	for _, i := range slices.Backward(all) {
 		rel, err := filepath.Rel(i.dir, path)

@@ -23,6 +23,7 @@ func trainerPaths(t *testing.T, dir string) ([]string, string) {
 }
 
 func TestTrainerFilesAreTheCode(t *testing.T) {
+	t.Parallel()
 	repo := folder(t, map[string]string{
 		".git/HEAD":                   "ref: refs/heads/main\n",
 		".gitignore":                  "*.log\n/flights/build/\n",
@@ -68,7 +69,7 @@ func TestTrainerFilesAreTheCode(t *testing.T) {
 		return d
 	}
 	if write("pipeline.yaml", "# a comment\n"+minimal) != digest || write("new.log", "x") != digest {
-		t.Error("what is no code changes the digest")
+		t.Error("what is not code changes the digest")
 	}
 	if write("train.py", "print(2)\n") == digest {
 		t.Error("another trainer has the same digest")
@@ -85,6 +86,7 @@ func TestTrainerFilesAreTheCode(t *testing.T) {
 }
 
 func TestArgv(t *testing.T) {
+	t.Parallel()
 	train := &Train{Command: []string{"python", "--rate={{params.rate}}", "{{ params.name }}", "{{params.list}}", "{{params.none}}", "a{{params.rate}}b{{params.on}}"}}
 	got := train.Argv(map[string]any{"rate": 0.1, "name": "a b; c", "list": []any{int64(1), "x"}, "on": true})
 	want := []string{"python", "--rate=0.1", "a b; c", `[1,"x"]`, "{{params.none}}", "a0.1btrue"}

@@ -19,7 +19,7 @@ func (c *checker) checkModel() {
 			c.checkLabelColumn(path, col)
 		}
 		if len(m.Features) == 0 {
-			c.says(path+".features", "is missing: the columns the model gets")
+			c.says(path+".features", "is missing: the input columns of the model")
 		}
 		c.areColumns(path+".features", m.Features)
 	}
@@ -28,13 +28,31 @@ func (c *checker) checkModel() {
 			c.says(index(path+".features", i), "%q is the label, which a model must not see", name)
 		}
 		if slices.Contains(logColumns, name) {
-			c.d.problem(index(path+".features", i), "give the column another name", nil, "%q is a column that the prediction log has of its own", name)
+			c.d.problem(index(path+".features", i), "give the column another name", nil, "%q is the name of a column that the prediction log adds", name)
 		}
 	}
 	c.checkClasses(path+".classes", m)
+	c.checkMissing(path+".missing", m)
 }
 
-// logColumns are the prediction log's own columns, beside the features.
+// checkMissing checks that what stands for a missing value belongs to string
+// features.
+func (c *checker) checkMissing(path string, m Model) {
+	for _, name := range slices.Sorted(maps.Keys(m.Missing)) {
+		sub := join(path, name)
+		col, _ := c.Column(name)
+		switch {
+		case !slices.Contains(m.Features, name):
+			c.d.problem(sub, didYouMean(name, m.Features), m.Features, "%q is not one of model.features", name)
+		case col.Type != "" && col.Type != TypeString:
+			c.d.problem(sub, "", nil, "is for features of type string; a missing value of %s column is NaN for the model", aType(col.Type))
+		case strings.ContainsRune(m.Missing[name], 0):
+			c.says(sub, "has a zero byte, which models cannot take")
+		}
+	}
+}
+
+// logColumns lists the columns that the prediction log adds to the features.
 var logColumns = []string{"request_id", "row", "time", "version", "route", "prediction", "score", "latency_ms"}
 
 // checkLabelColumn checks that the label's type fits the task.
@@ -58,7 +76,7 @@ func (c *checker) checkLabelColumn(path string, col Column) {
 func (c *checker) checkClasses(path string, m Model) {
 	switch {
 	case m.Task == TaskRegression && c.written(path):
-		c.says(path, "are for classifications, and this is a regression")
+		c.says(path, "are for classifications, but this is a regression")
 		return
 	case m.Task == TaskBinary && m.Classes != nil && len(m.Classes) != 2:
 		c.says(path, "a binary classification has 2 classes, not %d", len(m.Classes))
@@ -114,34 +132,41 @@ func (c *checker) checkTrain() {
 			known := slices.Sorted(maps.Keys(t.Params))
 			switch _, set := t.Params[param]; {
 			case !ok:
-				c.d.problem(sub, "write {{params.NAME}}", nil, "{{%s}} is no parameter", name)
+				c.d.problem(sub, "write {{params.NAME}}", nil, "{{%s}} is not a parameter", name)
 			case !set:
-				c.d.problem(sub, didYouMean(param, known), known, "{{%s}} names no parameter of train.params", name)
+				c.d.problem(sub, didYouMean(param, known), known, "{{%s}} is not a parameter of train.params", name)
 			}
 		}
 	}
+	if i := t.code(); i >= 0 && len(placeholders(t.Command[i])) > 0 {
+		c.d.problem(index(path+".command", i), `have the trainer read MILLRACE_PARAMS, or pass the parameter behind the code: [sh, -c, 'train "$1"', sh, '{{params.x}}']`, nil,
+			"is run as code, which a parameter must not be part of")
+	}
 	for name := range t.Params {
 		if !identifier.MatchString(name) {
-			c.says(join(path+".params", name), "is no name of a parameter: letters, digits and _, no digit in front")
+			c.says(join(path+".params", name), "is not a name of a parameter: letters, digits and _, not beginning with a digit")
 		}
 	}
 	for name, value := range t.Env {
 		sub := join(path+".env", name)
 		switch {
 		case !identifier.MatchString(name):
-			c.says(sub, "is no name of an environment variable: letters, digits and _, no digit in front")
+			c.says(sub, "is not a name of an environment variable: letters, digits and _, not beginning with a digit")
 		case strings.HasPrefix(name, "MILLRACE_"):
-			c.says(sub, "names that begin with MILLRACE_ are set for the trainer")
+			c.says(sub, "names that begin with MILLRACE_ are reserved")
 		case value.Secret != "" && !secretRef.MatchString(value.Secret):
-			c.says(sub, "%q is no secret: write {secret: name/key}", value.Secret)
+			c.says(sub, "%q is not a secret: write {secret: name/key}", value.Secret)
 		case strings.ContainsRune(value.Value, 0):
 			c.says(sub, "has a zero byte")
 		}
 	}
 	if strings.ContainsAny(t.Image, " \t\n\r") {
-		c.says(path+".image", "%q is no image: it has a space", t.Image)
+		c.says(path+".image", "%q is not an image: it has a space", t.Image)
 	}
 	c.checkResources(path+".resources", t.Resources)
+	for _, p := range PodProblems(t.Pod) {
+		c.d.problem(p.Field, p.Hint, p.Allowed, "%s", p.Message)
+	}
 }
 
 func (c *checker) checkResources(path string, resources map[string]Quantity) {
@@ -149,11 +174,11 @@ func (c *checker) checkResources(path string, resources map[string]Quantity) {
 		sub := join(path, name)
 		switch {
 		case !resourceName.MatchString(name):
-			c.says(sub, "is no name of a Kubernetes resource")
+			c.says(sub, "is not a name of a Kubernetes resource")
 		case !strings.Contains(name, "/") && !strings.HasPrefix(name, "hugepages-") && !slices.Contains(knownResources, name):
-			c.d.problem(sub, didYouMean(name, knownResources), append(slices.Clone(knownResources), "vendor/name"), "is no Kubernetes resource")
+			c.d.problem(sub, didYouMean(name, knownResources), append(slices.Clone(knownResources), "vendor/name"), "is not a Kubernetes resource")
 		case amount != "" && !quantityText.MatchString(string(amount)):
-			c.d.problem(sub, "such as 500m, 2Gi or 1", nil, "%q is no amount", amount)
+			c.d.problem(sub, "such as 500m, 2Gi or 1", nil, "%q is not an amount", amount)
 		}
 	}
 }
@@ -181,7 +206,7 @@ func (c *checker) checkEvaluate() {
 	}
 }
 
-// isMetric checks that the task knows the metric.
+// isMetric checks that the task has the metric.
 func (c *checker) isMetric(path, metric string, known []string) bool {
 	if metric == "" || known == nil || slices.Contains(known, metric) {
 		return metric != "" && known != nil
@@ -201,6 +226,15 @@ func (c *checker) checkGate(path string, g Gate, known []string) {
 	case g.Min != nil && g.Max != nil && *g.Min > *g.Max:
 		c.says(join(path, "max"), "%v is less than min, %v", *g.Max, *g.Min)
 	}
+	if g.Champion != nil && !Comparable(g.Metric) {
+		c.says(join(path, "champion"), "models cannot be compared by %s, whose error is not known or which has no better side; use min and max", g.Metric)
+	}
+	if g.Confidence > 0 && g.Min == nil && g.Max == nil {
+		c.says(join(path, "confidence"), "is for min and max; the comparison has champion.confidence")
+	}
+	if g.Confidence > 0 && (g.Metric == MetricMedianAE || g.Metric == MetricMaxError) {
+		c.says(join(path, "confidence"), "the error of %s is not known, so that no bound has a confidence", g.Metric)
+	}
 	if g.Slice != "" && !slices.Contains(e.Slices, g.Slice) {
 		c.d.problem(join(path, "slice"), didYouMean(g.Slice, e.Slices), e.Slices, "%q is not one of evaluate.slices", g.Slice)
 	}
@@ -213,9 +247,9 @@ func (c *checker) checkPromote() {
 	const path = "spec.promote"
 	r := c.Spec.Promote
 	if r.Strategy == StrategyDirect {
-		for _, name := range []string{"steps", "advance", "on_deadline", "guardrails"} {
+		for _, name := range []string{"steps", "advance", "on_deadline", "guardrails", "alpha"} {
 			if sub := join(path, name); c.written(sub) {
-				c.d.problem(sub, "strategy: canary", nil, "is for a canary, and the strategy is direct")
+				c.d.problem(sub, "strategy: canary", nil, "is for a canary, but the strategy is direct")
 			}
 		}
 		return
@@ -223,7 +257,7 @@ func (c *checker) checkPromote() {
 	for i, step := range r.Steps {
 		switch {
 		case i > 0 && step <= r.Steps[i-1]:
-			c.says(index(path+".steps", i), "%d is not more than the step before, %d", step, r.Steps[i-1])
+			c.says(index(path+".steps", i), "%d is not more than the previous step, %d", step, r.Steps[i-1])
 		case i == len(r.Steps)-1 && step != 100:
 			c.says(index(path+".steps", i), "the last step is %d and must be 100", step)
 		}
@@ -231,12 +265,19 @@ func (c *checker) checkPromote() {
 	for i, g := range r.Guardrails {
 		sub := index(path+".guardrails", i)
 		switch {
-		case g.Min == nil && g.Max == nil:
-			c.says(sub, "needs a bound: min or max")
+		case g.Min == nil && g.Max == nil && g.Champion == nil:
+			c.says(sub, "needs a bound: min, max or champion")
 		case g.Min != nil && g.Max != nil && *g.Min > *g.Max:
 			c.says(join(sub, "max"), "%v is less than min, %v", *g.Max, *g.Min)
 		case g.Max != nil && *g.Max < 0:
-			c.says(join(sub, "max"), "%v is less than 0, and %s never is", *g.Max, g.Metric)
+			c.says(join(sub, "max"), "%v is less than 0, but %s never is", *g.Max, g.Metric)
+		case g.Champion != nil && g.Metric == GuardrailErrorRate && g.Champion.Ratio != nil:
+			c.d.problem(join(sub, "champion.ratio"), "champion: {margin: 0.01}", nil, "is for latencies; %s takes a margin", g.Metric)
+		case g.Champion != nil && g.Metric != GuardrailErrorRate && g.Champion.Margin != nil:
+			c.d.problem(join(sub, "champion.margin"), "champion: {ratio: 1.2}", nil, "is for error_rate; %s takes a ratio", g.Metric)
+		}
+		if g.Metric == GuardrailErrorRate && (g.Max != nil && *g.Max >= 1 || g.Min != nil && *g.Min > 1) {
+			c.says(sub, "an error rate is at most 1, so that this limit says nothing")
 		}
 	}
 }

@@ -9,16 +9,16 @@ import (
 	"strconv"
 )
 
-// Value is one value of a column as a pipeline file writes it: a text, a
-// whole number, a number or a truth value. Values are comparable with ==.
+// Value is one value of a column in a pipeline file: a string, a whole number, a
+// number or a boolean. Values are comparable with ==.
 type Value struct {
 	v any // string, int64, float64 or bool
 }
 
-// ValueOf makes a Value of a string, int64, float64 or bool.
+// ValueOf returns v as a Value.
 func ValueOf[T string | int64 | float64 | bool](v T) Value { return Value{v: v} }
 
-// Any returns the string, int64, float64 or bool.
+// Any returns the value as a string, int64, float64 or bool.
 func (v Value) Any() any { return v.v }
 
 // String returns the value's text: false, 3, 0.5, AA.
@@ -39,8 +39,8 @@ func (v Value) String() string {
 // MarshalJSON writes the value with its own JSON type.
 func (v Value) MarshalJSON() ([]byte, error) { return json.Marshal(v.v) }
 
-// UnmarshalJSON reads a text, a number or a truth value. A number without
-// fraction and exponent that fits is an int64.
+// UnmarshalJSON decodes a string, a number or a boolean. A number without
+// fraction and exponent becomes an int64 if it fits.
 func (v *Value) UnmarshalJSON(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -54,13 +54,13 @@ func (v *Value) UnmarshalJSON(data []byte) error {
 	case json.Number:
 		v.v = number(x)
 	default:
-		return fmt.Errorf("%s is not a text, a number or a truth value", data)
+		return fmt.Errorf("%s is not a string, a number or a boolean", data)
 	}
 	return nil
 }
 
-// number is an int64 where the text is one, else a float64, which is 0 for a
-// number beyond all floats.
+// number returns an int64 if the text is one, otherwise a float64, which is 0 for
+// a number beyond the range of float64.
 func number(n json.Number) any {
 	if i, err := n.Int64(); err == nil {
 		return i
@@ -72,8 +72,8 @@ func number(n json.Number) any {
 	return f
 }
 
-// compareValues orders values: false before true, numbers by size, texts by
-// bytes; across kinds in that order.
+// compareValues orders values: booleans, then numbers, then strings; false before
+// true, numbers by size, strings by bytes.
 func compareValues(a, b Value) int {
 	if c := cmp.Compare(valueRank(a), valueRank(b)); c != 0 {
 		return c
@@ -91,7 +91,7 @@ func compareValues(a, b Value) int {
 	case string:
 		return cmp.Compare(x, b.v.(string))
 	}
-	return cmp.Compare(asFloat(a.v), asFloat(b.v)) // no value is no number, and so 0
+	return cmp.Compare(asFloat(a.v), asFloat(b.v)) // both are numbers
 }
 
 func valueRank(v Value) int {
@@ -103,7 +103,7 @@ func valueRank(v Value) int {
 	case string:
 		return 2
 	}
-	return 3 // no value: what stood there was refused
+	return 3 // a zero Value: it has been refused
 }
 
 func asFloat(v any) float64 {

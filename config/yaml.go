@@ -13,9 +13,9 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// What a pipeline file may be. The parser's time grows with the square of the
-// tokens and of the depth, so both are bounded before it runs; nodes are
-// bounded because aliases multiply them.
+// Limits of a pipeline file. The parser takes time in the square of the tokens
+// and of the depth, so both are checked before it runs. Nodes are limited because
+// aliases multiply them.
 const (
 	maxFileBytes = 1 << 20
 	maxTokens    = 50_000
@@ -23,7 +23,7 @@ const (
 	maxNodes     = 100_000
 )
 
-// yamlReader makes nodes of one YAML file and gathers what is wrong with it.
+// yamlReader converts one YAML file to nodes and collects its problems.
 type yamlReader struct {
 	file     string
 	problems Problems
@@ -32,8 +32,8 @@ type yamlReader struct {
 	nodes    int
 }
 
-// parseYAML reads a YAML file of one document. Without a node there are
-// problems; duplicate keys are problems beside a node.
+// parseYAML parses a YAML file of one document. It returns a node, problems, or
+// both in the case of duplicate keys.
 func parseYAML(file string, data []byte) (*node, Problems) {
 	r := &yamlReader{file: file, anchors: map[string]ast.Node{}, open: map[string]bool{}}
 	body := r.parse(data)
@@ -42,7 +42,7 @@ func parseYAML(file string, data []byte) (*node, Problems) {
 	}
 	n := r.node(body, 0)
 	if r.nodes > maxNodes {
-		return nil, Problems{{File: file, Message: fmt.Sprintf("is more than %d values once its aliases are put in", maxNodes)}}
+		return nil, Problems{{File: file, Message: fmt.Sprintf("has more than %d values once its aliases are expanded", maxNodes)}}
 	}
 	return n, r.problems
 }
@@ -51,7 +51,7 @@ func (r *yamlReader) problem(pos position, format string, args ...any) {
 	r.problems = append(r.problems, Problem{File: r.file, Line: pos.line, Column: pos.column, Message: fmt.Sprintf(format, args...)})
 }
 
-// refuse reports a value that stays in the tree only to hold its place.
+// refuse reports a value and marks its node as refused.
 func (r *yamlReader) refuse(n *node, format string, args ...any) {
 	n.kind = kindRefused
 	r.problem(n.pos, format, args...)
@@ -68,7 +68,7 @@ func (r *yamlReader) parse(data []byte) ast.Node {
 	}
 	tokens := lexer.Tokenize(string(data))
 	if len(tokens) > maxTokens {
-		r.problem(position{}, "has more than %d words and signs; no pipeline needs so many", maxTokens)
+		r.problem(position{}, "has more than %d YAML tokens", maxTokens)
 		return nil
 	}
 	if t := tooDeep(tokens); t != nil {
@@ -77,11 +77,12 @@ func (r *yamlReader) parse(data []byte) ast.Node {
 	}
 	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		var syntax interface {
+		type syntaxError interface {
+			error
 			GetToken() *token.Token
 			GetMessage() string
 		}
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[syntaxError](err); ok {
 			r.problem(at(syntax.GetToken()), "is not YAML: %s", syntax.GetMessage())
 		} else {
 			r.problem(position{}, "is not YAML: %s", firstLine(err.Error()))
@@ -105,9 +106,8 @@ func (r *yamlReader) parse(data []byte) ast.Node {
 	return body
 }
 
-// tooDeep returns the first token that is nested too deep, nil when none is.
-// Depth comes of brackets, of block entries that stand further and further to
-// the right, and of anchors and keys in a row.
+// tooDeep returns the first token that is nested too deeply, or nil. Brackets,
+// indented block entries, and sequences of anchors and keys add depth.
 func tooDeep(tokens token.Tokens) *token.Token {
 	brackets, row := 0, 0
 	for _, t := range tokens {
@@ -140,8 +140,8 @@ func at(t *token.Token) position {
 	return position{t.Position.Line, t.Position.Column}
 }
 
-// start is where a value begins: a mapping at its first key, where its token
-// is the colon.
+// start returns the position of a value. For a mapping it is that of the first
+// key, since the token of a mapping is a colon.
 func start(y ast.Node) position {
 	switch y := y.(type) {
 	case *ast.MappingNode:
@@ -154,7 +154,7 @@ func start(y ast.Node) position {
 	return at(y.GetToken())
 }
 
-// node makes a node of a YAML value.
+// node converts a YAML value to a node.
 func (r *yamlReader) node(y ast.Node, depth int) *node {
 	r.nodes++
 	if y == nil || r.nodes > maxNodes {
@@ -189,7 +189,7 @@ func (r *yamlReader) node(y ast.Node, depth int) *node {
 	case *ast.LiteralNode:
 		scalar(kindText, y.Value.Value)
 	case *ast.InfinityNode, *ast.NanNode:
-		r.refuse(n, "%s is no number that can be used here", y.GetToken().Value)
+		r.refuse(n, "%s is not a supported number", y.GetToken().Value)
 	case *ast.SequenceNode:
 		n.kind = kindList
 		for _, item := range y.Values {
@@ -213,7 +213,7 @@ func (r *yamlReader) node(y ast.Node, depth int) *node {
 		value, known := r.anchors[name]
 		switch {
 		case !known:
-			r.refuse(n, "*%s names no anchor above it", name)
+			r.refuse(n, "*%s does not refer to an anchor above it", name)
 		case r.open[name]:
 			r.refuse(n, "*%s contains itself", name)
 		default:
@@ -227,8 +227,8 @@ func (r *yamlReader) node(y ast.Node, depth int) *node {
 	return n
 }
 
-// fields reads the entries of a mapping into n. What comes by a merge key
-// (<<) stands behind what is written.
+// fields adds the entries of a mapping to n. Entries from a merge key (<<) come
+// after the written ones.
 func (r *yamlReader) fields(n *node, entries []*ast.MappingValueNode, depth int) {
 	var merged []field
 	for _, e := range entries {
@@ -242,7 +242,7 @@ func (r *yamlReader) fields(n *node, entries []*ast.MappingValueNode, depth int)
 		}
 		name, ok := keyText(e.Key)
 		if !ok {
-			r.problem(pos, "is no name of a field")
+			r.problem(pos, "is not a name of a field")
 			continue
 		}
 		if first := n.get(name); first != nil {
@@ -258,13 +258,13 @@ func (r *yamlReader) fields(n *node, entries []*ast.MappingValueNode, depth int)
 	}
 }
 
-// keyText is the name of an entry; numbers and truth values are names by
+// keyText returns the name of an entry. For numbers, booleans and null it is
 // their text.
 func keyText(key ast.MapKeyNode) (string, bool) {
 	switch key := key.(type) {
 	case *ast.StringNode:
 		return key.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
 		return key.GetToken().Value, true
 	}
 	return "", false

@@ -22,7 +22,7 @@ func Cause(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))[:causeDigits]
 }
 
-// CauseOf is the cause of what is announced because of the event: over its
+// CauseOf is the cause of what is emitted because of the event: over its
 // source, id and type. (The type too, since senders exist whose request and
 // response events share source and id.)
 func CauseOf(h Header) string { return Cause("event", h.Source, h.ID, h.Type) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"mime"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const TypePrefix = "dev.millrace."
 // NoPipeline is the pipeline of events that belong to none.
 const NoPipeline = "_"
 
-// MaxDataBytes bounds the data of one event, whoever sends it. It leaves room
+// MaxDataBytes bounds the data of one event from any sender. It leaves room
 // for attributes below the 1 MiB that a NATS server takes by default.
 const MaxDataBytes = 768 << 10
 
@@ -42,7 +43,7 @@ type Attributed interface {
 
 // Originated is payload that makes its own cause instead of the event that
 // was being handled: a run is started once per run key, ends once, and a
-// schedule ticks once per due time, whoever announces it. The function is the
+// schedule ticks once per due time, no matter who emits it. The function is the
 // one under which it stands in the log.
 type Originated interface {
 	Data
@@ -80,7 +81,7 @@ type Header struct {
 	Sequence uint64
 }
 
-// Function is the function that announced the event, read from its source;
+// Function is the function that emitted the event, read from its source;
 // empty for foreign events.
 func (h Header) Function() string {
 	f, ok := strings.CutPrefix(h.Source, "/millrace/")
@@ -98,7 +99,7 @@ const AttributeRecordedTime = "recordedtime"
 // had to follow from it followed there: no function handles it.
 func (h Header) Imported() bool { return h.Attributes[AttributeRecordedTime] != "" }
 
-// Source is the CloudEvents source of what a function announces.
+// Source is the CloudEvents source of what a function emits.
 func Source(function string) string { return "/millrace/" + function }
 
 // Event is one event with its payload decoded.
@@ -156,10 +157,13 @@ func (e *Envelope) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return fmt.Errorf("a structured CloudEvent is a JSON object: %w", err)
 	}
-	*e = Envelope{Data: m["data"]}
-	delete(m, "data")
 	attrs := map[string]string{}
 	var errs []error
+	data, err := structuredData(m)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	*e = Envelope{Data: data}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		var v any
 		if err := json.Unmarshal(m[k], &v); err != nil {
@@ -175,15 +179,34 @@ func (e *Envelope) UnmarshalJSON(b []byte) error {
 			errs = append(errs, fmt.Errorf("attribute %s must be a string, a number or a boolean", k))
 		}
 	}
-	if _, ok := m["data_base64"]; ok {
-		errs = append(errs, errors.New("data_base64 is not taken: data must be JSON in the member data"))
-	}
 	h, err := HeaderFrom(attrs)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		return err
 	}
 	e.Header = h
 	return nil
+}
+
+// structuredData takes the data out of the members of a structured event: data,
+// or data_base64, which must hold JSON too.
+func structuredData(m map[string]json.RawMessage) (json.RawMessage, error) {
+	data, encoded := m["data"], m["data_base64"]
+	delete(m, "data")
+	delete(m, "data_base64")
+	switch {
+	case encoded == nil || string(encoded) == "null":
+		return data, nil
+	case data != nil:
+		return nil, errors.New("the event has both data and data_base64; send one of them")
+	}
+	var decoded []byte
+	if err := json.Unmarshal(encoded, &decoded); err != nil {
+		return nil, errors.New("data_base64 is not a base64 string")
+	}
+	if len(decoded) > 0 && !json.Valid(decoded) {
+		return nil, errors.New("data_base64 does not hold JSON: the data of an event is JSON")
+	}
+	return decoded, nil
 }
 
 // Extensions are the header's CloudEvents extension attributes, those with a
@@ -227,10 +250,12 @@ func HeaderFrom(attrs map[string]string) (Header, error) {
 		t, err := time.Parse(time.RFC3339Nano, v)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("attribute time %q is not an RFC 3339 timestamp", v))
+		} else if y := t.UTC().Year(); y < 1 || y > 9999 {
+			errs = append(errs, fmt.Errorf("attribute time %q is not in the years 1 to 9999 in UTC", v))
 		}
 		h.Time = t
 	}
-	if v := attrs["datacontenttype"]; v != "" && !isJSON(v) {
+	if v := attrs["datacontenttype"]; v != "" && !IsJSON(v) {
 		errs = append(errs, fmt.Errorf("datacontenttype %q is not taken; it must be application/json", v))
 	}
 	for k, v := range attrs {
@@ -238,7 +263,7 @@ func HeaderFrom(attrs map[string]string) (Header, error) {
 			errs = append(errs, fmt.Errorf("attribute %s is not UTF-8", k))
 		}
 		switch k {
-		case "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data_base64":
+		case "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema":
 		case "pipeline":
 			h.Pipeline = v
 		case "correlationid":
@@ -265,12 +290,16 @@ func HeaderFrom(attrs map[string]string) (Header, error) {
 	return h, nil
 }
 
-func isJSON(mediaType string) bool {
-	t, _, _ := strings.Cut(mediaType, ";")
-	t = strings.TrimSpace(strings.ToLower(t))
-	return t == "application/json" || strings.HasSuffix(t, "+json")
+// IsJSON reports whether a media type is that of JSON.
+func IsJSON(mediaType string) bool {
+	t, _, err := mime.ParseMediaType(mediaType)
+	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
 }
 
 func attributeName(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
+
+// MinPrefix is how many characters of an id or a digest are enough to name it,
+// wherever people may abbreviate one.
+const MinPrefix = 4

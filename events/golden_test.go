@@ -46,6 +46,7 @@ func decode(t testing.TB, e events.Envelope) events.Data {
 }
 
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	for _, typ := range events.Catalogue() {
 		for _, file := range []string{"simple.json", "full.json"} {
 			t.Run(typ.Name+"/"+file, func(t *testing.T) {
@@ -95,6 +96,7 @@ func equal(a, b events.Data) bool {
 }
 
 func TestGoldenFullHasEveryField(t *testing.T) {
+	t.Parallel()
 	for _, typ := range events.Catalogue() {
 		e, _ := read[events.Envelope](t, typ.Name, "full.json")
 		for _, missing := range empty(reflect.ValueOf(decode(t, e)), "") {
@@ -126,6 +128,7 @@ func empty(v reflect.Value, path string) (fields []string) {
 }
 
 func TestGoldenUnknownFieldIsPassedOver(t *testing.T) {
+	t.Parallel()
 	for _, typ := range events.Catalogue() {
 		simple, _ := read[events.Envelope](t, typ.Name, "simple.json")
 		unknown, _ := read[events.Envelope](t, typ.Name, "unknown.json")
@@ -139,6 +142,7 @@ func TestGoldenUnknownFieldIsPassedOver(t *testing.T) {
 }
 
 func TestGoldenRefused(t *testing.T) {
+	t.Parallel()
 	type refusal struct {
 		Data  json.RawMessage `json:"data"`
 		Error string          `json:"error"`
@@ -163,6 +167,7 @@ func TestGoldenRefused(t *testing.T) {
 }
 
 func TestGoldenFoldersAreTheCatalogue(t *testing.T) {
+	t.Parallel()
 	entries, err := os.ReadDir("testdata")
 	if err != nil {
 		t.Fatal(err)

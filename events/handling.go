@@ -1,10 +1,10 @@
 package events
 
 // Announced begins the reason of a record that stands beside what the handling
-// announced, because that stands elsewhere or carries a guard.
+// emitted, because that stands elsewhere or carries a guard.
 const Announced = "announced "
 
-// EventHandled is the record of a handling that announced nothing, with the
+// EventHandled is the record of a handling that emitted nothing, with the
 // reason. The runtime writes it; it is delivered to nobody.
 type EventHandled struct {
 	// Event is the id of the event that was handled, Type its type.

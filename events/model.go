@@ -1,6 +1,10 @@
 package events
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // ModelRegistered brings a model that was trained elsewhere. The gateway sends
 // it; it is the next version and is judged like any other.
@@ -54,6 +58,21 @@ type Metric struct {
 type Gain struct {
 	Value  float64 `json:"value"`
 	StdErr float64 `json:"stdErr"`
+	// Effective is how many rows carry the difference, Rows how many independent
+	// rows, or groups of rows, there are.
+	Effective float64 `json:"effective,omitempty"`
+	Rows      int     `json:"rows,omitempty"`
+	// Discordant is there for a share of rows, such as accuracy.
+	Discordant *Discordant `json:"discordant,omitempty"`
+}
+
+// Discordant counts the rows on which only one of two models is right.
+type Discordant struct {
+	// Better are rows on which only the candidate is right, Worse those on which
+	// only the champion is, Of all rows that count.
+	Better int `json:"better"`
+	Worse  int `json:"worse"`
+	Of     int `json:"of"`
 }
 
 // SliceScore is a model's score on the rows with one value in one column.
@@ -91,6 +110,18 @@ type Verdict struct {
 	Value  float64 `json:"value"`
 	Bound  float64 `json:"bound"`
 	Passed bool    `json:"passed"`
+	// Low and High are one-sided bounds at Level: of the gain over the champion,
+	// or of the value for a bound with a confidence; nil without a comparison or confidence.
+	Low   *float64 `json:"low,omitempty"`
+	High  *float64 `json:"high,omitempty"`
+	Level float64  `json:"level,omitempty"`
+	// Method is the name of the test, Rows how many rows it saw.
+	Method string `json:"method,omitempty"`
+	Rows   int64  `json:"rows,omitempty"`
+	// Undecided says that the evidence decides neither way, and Needed about how
+	// many rows would; 0 if that is not known.
+	Undecided bool  `json:"undecided,omitempty"`
+	Needed    int64 `json:"needed,omitempty"`
 	// Reason is one sentence that says value, bound and what follows.
 	Reason string `json:"reason"`
 }
@@ -107,10 +138,45 @@ type Evaluation struct {
 	// Champion is the score of the model that served at that time, if any.
 	Champion *Score    `json:"champion,omitempty"`
 	Verdicts []Verdict `json:"verdicts,omitempty"`
+	// Columns is set if the version reads other columns than the champion of that
+	// time: a person has to approve it before it gets traffic.
+	Columns *ColumnChange `json:"columns,omitempty"`
 	// Reason sums the verdicts up in one sentence.
 	Reason string `json:"reason"`
 	// Report holds the whole of it, all slices included.
 	Report Ref `json:"report,omitzero"`
+}
+
+// ColumnChange is how the columns that a version reads differ from those of the
+// champion. Names are of columns.
+type ColumnChange struct {
+	// Champion is the version it is compared with.
+	Champion int `json:"champion"`
+	// Added are read by the version only, Removed by the champion only, and Retyped
+	// by both, with another type.
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	Retyped []string `json:"retyped,omitempty"`
+}
+
+// String returns the change as a part of a sentence.
+func (c ColumnChange) String() string {
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"also ", c.Added}, {"no longer ", c.Removed}, {"with another type ", c.Retyped}} {
+		const most = 10
+		if len(p.names) == 0 {
+			continue
+		}
+		list := strings.Join(p.names[:min(len(p.names), most)], ", ")
+		if more := len(p.names) - most; more > 0 {
+			list += fmt.Sprintf(" and %d more", more)
+		}
+		parts = append(parts, p.what+list)
+	}
+	return fmt.Sprintf("it reads other columns than champion v%d: %s", c.Champion, strings.Join(parts, "; "))
 }
 
 // EvaluationReport is what Evaluation.Report leads to, as JSON: the whole of the
@@ -120,7 +186,7 @@ type EvaluationReport struct {
 	Approved bool `json:"approved"`
 	// Unlabelled rows of the hold-out were left out.
 	Unlabelled int64 `json:"unlabelled,omitempty"`
-	// Foreign rows have a label that is none of two classes, and were left out.
+	// Foreign rows have a label other than the two classes, and were left out.
 	Foreign int64 `json:"foreign,omitempty"`
 	// Against is the champion of that time, 0 if there was none: also one that
 	// could not run on the hold-out and therefore has no score.

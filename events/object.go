@@ -1,6 +1,9 @@
 package events
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Object names one object in a bucket.
 type Object struct {
@@ -88,12 +91,13 @@ type Problem struct {
 	Fraction float64 `json:"fraction,omitempty"`
 	Allowed  float64 `json:"allowed,omitempty"`
 	// Examples are up to 20 rows that break the rule; "_row" is the row's
-	// number from 1.
+	// number from 1, for "readable" that of the line if the file has lines.
 	Examples []map[string]any `json:"examples,omitempty"`
 }
 
+// String returns the reason, and before it the column unless the reason names it.
 func (p Problem) String() string {
-	if p.Column != "" {
+	if p.Column != "" && !strings.Contains(p.Reason, fmt.Sprintf("column %q", p.Column)) {
 		return fmt.Sprintf("%s: %s", p.Column, p.Reason)
 	}
 	return p.Reason

@@ -23,6 +23,12 @@ type PartitionIngested struct {
 	// Config is the digest of the configuration it was read under: other rules
 	// make another partition of the same bytes.
 	Config string `json:"config,omitempty"`
+	// Upload is the id of the upload that was read, if another event led to it: one
+	// of a reingest.
+	Upload string `json:"upload,omitempty"`
+	// SetAside are rows of the object that are not in Data, because they do not
+	// fit the contract.
+	SetAside SetAside `json:"setAside,omitzero"`
 	// Labels is set when the rows are logged predictions joined with labels
 	// that arrived later.
 	Labels bool `json:"labels,omitempty"`
@@ -37,7 +43,21 @@ func (d PartitionIngested) Validate() error {
 	m.required("content", d.Content)
 	m.add(d.Rows > 0, "rows is %d; a partition has at least one", d.Rows)
 	m.add(len(d.Fields) > 0, "fields is empty")
+	if d.SetAside.Rows != 0 {
+		m.add(d.SetAside.Rows > 0, "setAside.rows %d is negative", d.SetAside.Rows)
+		m.ref("setAside.data", d.SetAside.Data)
+	}
 	return m.err()
+}
+
+// SetAside is rows that were left out of a partition under data.quarantine.
+type SetAside struct {
+	Rows int64 `json:"rows"`
+	// Data holds them as JSON lines: the number of the record, its line, its text
+	// and what is wrong with which column.
+	Data Ref `json:"data"`
+	// Problems are why, by column, with counts and a few examples.
+	Problems []Problem `json:"problems,omitempty"`
 }
 
 // PartitionRejected says that a partition did not become part of the dataset
@@ -51,7 +71,9 @@ type PartitionRejected struct {
 	Data    Ref    `json:"data,omitzero"`
 	Content string `json:"content,omitempty"`
 	// Config is the digest of the configuration that it was held against.
-	Config   string    `json:"config,omitempty"`
+	Config string `json:"config,omitempty"`
+	// Upload is as in PartitionIngested.
+	Upload   string    `json:"upload,omitempty"`
 	Rows     int64     `json:"rows,omitempty"`
 	Problems []Problem `json:"problems"`
 	// Report holds the whole of what did not fit into the event.
@@ -129,6 +151,9 @@ type DatasetPartition struct {
 	Rows   int64  `json:"rows"`
 	// Profile is the partition's profile (package table, binary form).
 	Profile Ref `json:"profile"`
+	// Sequence orders partitions by their uploads: the greater is the newer. 0 in
+	// snapshots of earlier versions, whose partitions count as older.
+	Sequence int `json:"sequence,omitempty"`
 }
 
 // DatasetValidated says that a partition passed its contract and which
@@ -150,6 +175,12 @@ type DatasetValidated struct {
 	Manifest Ref `json:"manifest"`
 	// Profile is the snapshot's profile (package table, binary form).
 	Profile Ref `json:"profile"`
+	// Superseded is how many of the rows a newer row with the same data.key
+	// supersedes: they are neither trained on nor held out.
+	Superseded int64 `json:"superseded,omitempty"`
+	// Index finds the partition that has a key or a whole row (package keyindex of
+	// validate, JSON).
+	Index Ref `json:"index,omitzero"`
 	// Warnings compare the new partition with the snapshot before.
 	Warnings []Problem `json:"warnings,omitempty"`
 }
@@ -170,5 +201,27 @@ func (d DatasetValidated) Validate() error {
 		m.ref("added.profile", d.Added.Profile)
 		d.Added.Object.validate(&m)
 	}
+	return m.err()
+}
+
+// DatasetLate says that no upload has joined the dataset for as long as
+// data.expect allows. validate sends it, once until the next one does.
+type DatasetLate struct {
+	// Last is when the last upload joined the dataset, empty before the first.
+	Last string `json:"last,omitempty"`
+	// Due is when the next one was expected at the latest.
+	Due string `json:"due"`
+	// Snapshot is the digest of the current snapshot, empty before the first.
+	Snapshot string `json:"snapshot,omitempty"`
+	// Reason is one sentence for a person.
+	Reason string `json:"reason"`
+}
+
+func (DatasetLate) EventType() string      { return "dev.millrace.dataset.late.v1" }
+func (d DatasetLate) EventSubject() string { return "dataset" }
+func (d DatasetLate) Validate() error {
+	var m mistakes
+	m.required("due", d.Due)
+	m.required("reason", d.Reason)
 	return m.err()
 }

@@ -2,7 +2,8 @@ package events
 
 import (
 	"encoding/json"
-	"fmt"
+	"slices"
+	"strings"
 )
 
 // PipelineConfigured says which configuration rules from now on. It is
@@ -18,6 +19,8 @@ type PipelineConfigured struct {
 	Spec json.RawMessage `json:"spec"`
 	// Dir is the pipeline's folder on the machine that trains locally.
 	Dir string `json:"dir,omitempty"`
+	// Prepared is the digest of prepare and its tables, empty without prepare.
+	Prepared string `json:"prepared,omitempty"`
 	// Commit is the Git commit of the folder, "-dirty" behind it if it had changes.
 	Commit string `json:"commit,omitempty"`
 }
@@ -40,8 +43,9 @@ func (d PipelineConfigured) Validate() error {
 // a PingSource sends it; both make the same event for the same due time.
 type ScheduleTicked struct {
 	Schedule string `json:"schedule"`
-	// Action is retrain, drift-check, sweep or tick. A tick is for those who
-	// look whether something they wait for has become due.
+	// Action is retrain, drift-check, sweep, tick or freshness. A tick is for those
+	// who look whether something they wait for has become due; freshness says that
+	// the data of data.expect has not arrived in time.
 	Action string `json:"action"`
 	// Due is when it was due, RFC 3339.
 	Due string `json:"due"`
@@ -49,13 +53,20 @@ type ScheduleTicked struct {
 	Pipeline string `json:"pipeline"`
 }
 
+// tickActions are the values of ScheduleTicked.Action.
+var tickActions = []string{"retrain", "drift-check", "sweep", "tick", "freshness"}
+
+// TickActions returns the values that ScheduleTicked.Action may have, by which
+// triggers choose the function that a tick wakes.
+func TickActions() []string { return slices.Clone(tickActions) }
+
 func (ScheduleTicked) EventType() string      { return "dev.millrace.schedule.ticked.v1" }
 func (d ScheduleTicked) EventSubject() string { return "schedule/" + d.Schedule }
 func (d ScheduleTicked) Attributes() map[string]string {
 	return map[string]string{"action": d.Action}
 }
 
-// Origin makes a schedule's due time tick once, whoever notices it.
+// Origin makes a schedule's due time tick once, no matter who notices it.
 func (d ScheduleTicked) Origin() (function, cause string) {
 	return "schedule", Cause("schedule", d.Pipeline, d.Schedule, d.Due)
 }
@@ -63,10 +74,6 @@ func (d ScheduleTicked) Validate() error {
 	var m mistakes
 	m.required("schedule", d.Schedule)
 	m.required("due", d.Due)
-	switch d.Action {
-	case "retrain", "drift-check", "sweep", "tick":
-	default:
-		m = append(m, fmt.Errorf("action %q is not retrain, drift-check, sweep or tick", d.Action))
-	}
+	m.add(slices.Contains(tickActions, d.Action), "action %q is not one of %s", d.Action, strings.Join(tickActions, ", "))
 	return m.err()
 }

@@ -43,7 +43,7 @@ type PredictionsLogged struct {
 func (PredictionsLogged) EventType() string      { return "dev.millrace.predictions.logged.v1" }
 func (d PredictionsLogged) EventSubject() string { return "predictions/" + d.Batch.Short() }
 
-// Origin makes a batch announced once.
+// Origin makes a batch emitted once.
 func (d PredictionsLogged) Origin() (function, cause string) {
 	return "inference", Cause("predictions", d.Batch.Digest)
 }

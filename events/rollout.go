@@ -65,6 +65,27 @@ type Evidence struct {
 	// P50Ms and P95Ms are latencies in milliseconds.
 	P50Ms float64 `json:"latencyP50Ms,omitempty"`
 	P95Ms float64 `json:"latencyP95Ms,omitempty"`
+	// Guardrails are the tests of the canary since its rollout had its first
+	// traffic.
+	Guardrails []GuardrailEvidence `json:"guardrails,omitempty"`
+}
+
+// GuardrailEvidence is what the requests say about one limit of a canary.
+type GuardrailEvidence struct {
+	Rule string `json:"rule"`
+	// Broken of Requests of the canary broke the limit, and ChampionBroken of
+	// ChampionRequests of the champion in the same batches.
+	Broken           int64 `json:"broken"`
+	Requests         int64 `json:"requests"`
+	ChampionBroken   int64 `json:"championBroken,omitempty"`
+	ChampionRequests int64 `json:"championRequests,omitempty"`
+	// Worse is the evidence that the canary breaks the limit, Safe that it keeps
+	// it: e-values, which reach 1/alpha with a chance of at most alpha if the
+	// opposite is true. They are at most 1e12 here.
+	Worse float64 `json:"worse"`
+	Safe  float64 `json:"safe"`
+	// Missing is about how many more requests would show that it keeps the limit.
+	Missing int64 `json:"missing,omitempty"`
 }
 
 // RolloutStarted says that a version is on its way to be the champion.

@@ -8,6 +8,7 @@ import (
 )
 
 func TestSketch(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
 	var all []float64
 	var whole, half, other Sketch
@@ -43,6 +44,7 @@ func TestSketch(t *testing.T) {
 }
 
 func TestSketchBins(t *testing.T) {
+	t.Parallel()
 	for _, x := range []float64{0, 1e-300, 0.001, 0.5, 0.97, 1, -1, -0.3, 123456, -1e300} {
 		low, high := SketchBounds(SketchBin(x))
 		if x < low || x > high || high-low > math.Abs(x)/8 && x != 0 {
@@ -55,6 +57,7 @@ func TestSketchBins(t *testing.T) {
 }
 
 func TestSketchValidates(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]Sketch{
 		"Lengths": {Bins: []int{1}}, "Order": {Bins: []int{2, 1}, Counts: []int64{1, 1}},
 		"Twice": {Bins: []int{1, 1}, Counts: []int64{1, 1}}, "Zero": {Bins: []int{1}, Counts: []int64{0}},

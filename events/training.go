@@ -28,7 +28,8 @@ func (d TrainingRequested) Validate() error    { return nil }
 type TrainingStarted struct {
 	// Run is the run's id, the beginning of its key.
 	Run string `json:"run"`
-	// Key is the digest of config, snapshot, parameters and trainer code.
+	// Key is the digest of config, partitions, parameters, trainer code and the
+	// rule of the split.
 	Key string `json:"key"`
 	// Trigger is why: upload, drift, schedule, request or rejection.
 	Trigger string `json:"trigger"`
@@ -41,23 +42,33 @@ type TrainingStarted struct {
 	// Code is the digest of the trainer's files, or the image's.
 	Code   string         `json:"code"`
 	Params map[string]any `json:"params,omitempty"`
-	// Train and Holdout are the two sides of the cut. The hold-out is one file
+	// Train and Holdout are the two sides of the split. The hold-out is one file
 	// of canonical Parquet; Train is a manifest, JSON of []File, canonical
 	// Parquet each, so that what runs have in common is kept once.
 	Train       Ref   `json:"train"`
 	TrainRows   int64 `json:"trainRows"`
 	Holdout     Ref   `json:"holdout"`
 	HoldoutRows int64 `json:"holdoutRows"`
+	// Superseded is how many rows of the partitions are on neither side because a
+	// newer row has the same data.key.
+	Superseded int64 `json:"superseded,omitempty"`
 	// Profile is that of the rows the model trains on, the reference for drift.
 	Profile Ref `json:"profile"`
 	// Runtime is process, job or trainjob.
 	Runtime string `json:"runtime"`
+	// Warnings are what makes a judgement on the hold-out doubtful: it is far
+	// from its fraction ("fraction"), so few different rows that whole kinds are
+	// on one side ("groups"), a side has one value of the label ("classes"), most
+	// held-out rows have a twin among those trained on ("twins"), or rows without
+	// a time are in neither part ("undated"); and that partitions were read under
+	// an earlier contract ("contract").
+	Warnings []Problem `json:"warnings,omitempty"`
 	// Causes are ids of events that led here beside the handled one.
 	Causes []string `json:"because,omitempty"`
 }
 
 // RunFunction is the function under which what happens to a run stands in the
-// log, whoever announces it.
+// log, no matter who emits it.
 const RunFunction = "train-launcher"
 
 func (TrainingStarted) EventType() string      { return "dev.millrace.training.started.v1" }
@@ -144,7 +155,7 @@ func (d Model) validate(m *mistakes) {
 }
 
 // TrainingCompleted says that a run has ended with a model, which is the next
-// version from now on. The run's runner announces it, or train-launcher for
+// version from now on. The run's runner emits it, or train-launcher for
 // it: the first end of a run wins.
 type TrainingCompleted struct {
 	Run   string `json:"run"`
@@ -214,13 +225,13 @@ type TrainingSkipped struct {
 	Trigger string `json:"trigger"`
 	// Run is the run of the same key whose result stands for this one.
 	Run string `json:"run,omitempty"`
-	// Waits says that the wish is kept: the next snapshot is trained on, and
-	// the run names what led to the wish.
+	// Waits says that the training stays pending: the next snapshot is trained
+	// on, and the run names what led to it.
 	Waits bool `json:"waits,omitempty"`
-	// Until is when the wish is looked at again, RFC 3339, if a pause in the
+	// Until is when it is decided on again, RFC 3339, if a pause in the
 	// uploads is waited for.
 	Until string `json:"until,omitempty"`
-	// Causes are ids of the events that led to the wish.
+	// Causes are ids of the events that asked for the training.
 	Causes []string `json:"because,omitempty"`
 }
 

@@ -1,17 +1,18 @@
-// Package triggers says who hears what.
+// Package triggers holds the subscriptions: which function receives which events.
 //
 // The YAML files beside it are real Knative: one Trigger for each function
 // that is woken by events, a PingSource for each schedule of the system, and
 // one Trigger that leads everything else to the gateway. On a cluster they are
 // applied as they are (kubectl apply -k triggers). On a laptop the same files
-// are embedded, parsed and filtered here, so that a function hears the same
+// are embedded, parsed and filtered here, so that a function receives the same
 // events in both places.
 //
 // A filter sees attributes only, never data, and decides as Knative's does:
-// exact, prefix and suffix compare text, case-sensitively, and are false when
-// the attribute is missing; all, any and not nest; cesql is evaluated by the
-// CloudEvents SDK and does not match when it fails. What Knative's webhook
-// refuses, and what its broker skips with a warning, is an error of Load.
+// exact compares text, case-sensitively, and is false when the attribute is
+// missing; all, any and not nest. What Knative's webhook refuses, and what its
+// broker skips with a warning, is an error of Load. So are the dialects that no
+// trigger here uses (cesql, prefix, suffix, the older spec.filter): they would
+// link a parser of CESQL into each function.
 //
 // Knative's own API types and filters would link client-go and 50 MB into
 // each function. So the types stand here again, as small as they are needed,

@@ -30,15 +30,11 @@ type triggerManifest struct {
 	header
 	Spec struct {
 		Broker     string         `json:"broker"`
-		Filter     *legacyFilter  `json:"filter"`
+		Filter     any            `json:"filter"`
 		Filters    []filterSpec   `json:"filters"`
 		Subscriber destination    `json:"subscriber"`
 		Delivery   map[string]any `json:"delivery"`
 	} `json:"spec"`
-}
-
-type legacyFilter struct {
-	Attributes map[string]string `json:"attributes"`
 }
 
 func (m triggerManifest) trigger() (*Trigger, error) {
@@ -50,12 +46,12 @@ func (m triggerManifest) trigger() (*Trigger, error) {
 	if ref := m.Spec.Subscriber.Ref; ref.Kind != "Service" || ref.Name == "" {
 		errs = append(errs, errors.New("spec.subscriber.ref is not a Service with a name: the function's"))
 	}
+	if m.Spec.Filter != nil {
+		errs = append(errs, errors.New("spec.filter is not supported by Millrace's own delivery: write spec.filters with exact"))
+	}
 	var err error
-	switch {
-	case len(m.Spec.Filters) > 0:
+	if len(m.Spec.Filters) > 0 {
 		t.filter, err = allOf(m.Spec.Filters)
-	case m.Spec.Filter != nil:
-		t.filter, err = present(pairsOf(m.Spec.Filter.Attributes)), attributeNames(m.Spec.Filter.Attributes)
 	}
 	if err != nil {
 		errs = append(errs, fmt.Errorf("spec.filters: %w", err))

@@ -25,39 +25,44 @@ func embedded(t *testing.T) ([]triggers.Trigger, []triggers.Schedule) {
 	return ts, ss
 }
 
-func TestEmbeddedWhoHearsWhat(t *testing.T) {
+func TestEmbeddedSubscriptions(t *testing.T) {
+	t.Parallel()
 	ts, _ := embedded(t)
 	want := map[string]string{
-		"object.uploaded":              "ingest",
-		"object.removed":               "ingest",
-		"partition.ingested":           "validate",
-		"partition.removed":            "validate",
-		"labels.ingested":              "drift-check",
-		"dataset.validated":            "train-launcher",
-		"training.requested":           "train-launcher",
-		"training.started":             "train-launcher",
-		"training.completed":           "evaluate train-launcher",
-		"training.failed":              "train-launcher",
-		"model.registered":             "evaluate",
-		"evaluation.requested":         "evaluate",
-		"model.approved":               "promote",
-		"model.rejected":               "train-launcher",
-		"promotion.approved":           "promote",
-		"rollback.requested":           "promote",
-		"predictions.logged":           "drift-check promote",
-		"rollout.started":              "promote",
-		"rollout.advanced":             "promote",
-		"rollout.completed":            "promote",
-		"rollout.aborted":              "promote",
-		"drift.detected":               "train-launcher",
-		"schedule.ticked sweep":        "ingest",
-		"schedule.ticked tick":         "promote train-launcher",
-		"schedule.ticked retrain":      "train-launcher",
-		"schedule.ticked drift-check":  "drift-check",
-		"schedule.ticked no such wish": "",
+		"object.uploaded":                "ingest",
+		"object.removed":                 "ingest",
+		"partition.ingested":             "validate",
+		"partition.removed":              "validate",
+		"labels.ingested":                "drift-check",
+		"dataset.validated":              "train-launcher",
+		"training.requested":             "train-launcher",
+		"training.started":               "train-launcher",
+		"training.completed":             "evaluate train-launcher",
+		"training.failed":                "train-launcher",
+		"pipeline.configured":            "ingest",
+		"reingest.requested":             "ingest",
+		"reingest.progressed":            "ingest",
+		"model.registered":               "evaluate",
+		"evaluation.requested":           "evaluate",
+		"model.approved":                 "promote",
+		"model.rejected":                 "train-launcher",
+		"promotion.approved":             "promote",
+		"rollback.requested":             "promote",
+		"predictions.logged":             "drift-check promote",
+		"rollout.started":                "promote",
+		"rollout.advanced":               "promote",
+		"rollout.completed":              "promote",
+		"rollout.aborted":                "promote",
+		"drift.detected":                 "train-launcher",
+		"schedule.ticked sweep":          "ingest",
+		"schedule.ticked tick":           "promote train-launcher",
+		"schedule.ticked retrain":        "train-launcher",
+		"schedule.ticked drift-check":    "drift-check",
+		"schedule.ticked freshness":      "validate",
+		"schedule.ticked no such action": "",
 	}
 	got := map[string]string{}
-	hear := func(name string, attributes map[string]string) {
+	receivers := func(name string, attributes map[string]string) {
 		attributes["via"] = "log"
 		var functions []string
 		for _, tr := range ts {
@@ -71,35 +76,36 @@ func TestEmbeddedWhoHearsWhat(t *testing.T) {
 	for _, typ := range events.Catalogue() {
 		name := typ.Noun() + "." + typ.Past()
 		if name != "schedule.ticked" {
-			hear(name, map[string]string{"type": typ.Name})
+			receivers(name, map[string]string{"type": typ.Name})
 			continue
 		}
-		for _, action := range []string{"sweep", "tick", "retrain", "drift-check", "no such wish"} {
-			hear(name+" "+action, map[string]string{"type": typ.Name, "action": action})
+		for _, action := range []string{"sweep", "tick", "retrain", "drift-check", "freshness", "no such action"} {
+			receivers(name+" "+action, map[string]string{"type": typ.Name, "action": action})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		if got[name] != want[name] {
-			t.Errorf("%s is heard by %q, want %q", name, got[name], want[name])
+			t.Errorf("%s is received by %q, want %q", name, got[name], want[name])
 		}
 	}
 }
 
 func TestEmbeddedTypesAreInTheCatalogue(t *testing.T) {
+	t.Parallel()
 	ts, _ := embedded(t)
 	for _, tr := range ts {
 		if tr.Function == "gateway" {
 			if tr.Types != nil {
-				t.Errorf("the gateway hears only %v; it must hear everything else", tr.Types)
+				t.Errorf("the gateway is subscribed to %v only; it must be to everything else", tr.Types)
 			}
 			continue
 		}
 		if len(tr.Types) == 0 {
-			t.Errorf("%s hears every type", tr.Name)
+			t.Errorf("%s is subscribed to every type", tr.Name)
 		}
 		for _, typ := range tr.Types {
 			if _, ok := events.Lookup(typ); !ok && strings.HasPrefix(typ, events.TypePrefix) {
-				t.Errorf("%s hears %s, which is not in the catalogue", tr.Name, typ)
+				t.Errorf("%s is subscribed to %s, which is not in the catalogue", tr.Name, typ)
 			}
 		}
 	}
@@ -107,7 +113,8 @@ func TestEmbeddedTypesAreInTheCatalogue(t *testing.T) {
 
 // What did not come from the log goes to the gateway and to nobody else; what
 // came from it never goes there again.
-func TestEmbeddedOneGate(t *testing.T) {
+func TestEmbeddedOneEntrance(t *testing.T) {
+	t.Parallel()
 	ts, _ := embedded(t)
 	for _, typ := range append(catalogueNames(), "dev.knative.sources.ping", "com.example.thing") {
 		for _, via := range []string{"", "log"} {
@@ -116,9 +123,9 @@ func TestEmbeddedOneGate(t *testing.T) {
 				attributes["via"] = via
 			}
 			for _, tr := range ts {
-				heard := tr.Matches(attributes)
-				if tr.Function == "gateway" && heard != (via == "") || tr.Function != "gateway" && heard && via == "" {
-					t.Errorf("%s via %q heard by %s: %t", typ, via, tr.Function, heard)
+				matches := tr.Matches(attributes)
+				if tr.Function == "gateway" && matches != (via == "") || tr.Function != "gateway" && matches && via == "" {
+					t.Errorf("%s via %q received by %s: %t", typ, via, tr.Function, matches)
 				}
 			}
 		}
@@ -134,6 +141,7 @@ func catalogueNames() []string {
 }
 
 func TestEmbeddedFunctionsExist(t *testing.T) {
+	t.Parallel()
 	ts, _ := embedded(t)
 	for _, tr := range ts {
 		if tr.Name != tr.Function {
@@ -146,6 +154,7 @@ func TestEmbeddedFunctionsExist(t *testing.T) {
 }
 
 func TestEmbeddedSchedules(t *testing.T) {
+	t.Parallel()
 	_, ss := embedded(t)
 	for _, s := range ss {
 		if _, err := cron.ParseStandard("CRON_TZ=" + s.Zone + " " + s.Cron); err != nil {
@@ -161,6 +170,7 @@ func TestEmbeddedSchedules(t *testing.T) {
 }
 
 func TestKustomizationListsEveryFile(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("kustomization.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +192,7 @@ func TestKustomizationListsEveryFile(t *testing.T) {
 }
 
 func TestFor(t *testing.T) {
+	t.Parallel()
 	tr, err := triggers.For("validate")
 	if err != nil || tr.Function != "validate" {
 		t.Fatalf("%v, %v", tr, err)
@@ -197,16 +208,21 @@ func manifest(spec string) fstest.MapFS {
 }
 
 func TestLoadReportsMistakes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, spec, want string }{
 		{"misspelt filters", "  filers: []\n", `unknown field "filers"`},
 		{"empty filter", "  filters: [{}]\n", "a filter is empty"},
 		{"two dialects", "  filters: [{exact: {a: b}, prefix: {a: b}}]\n", "a filter is exact and prefix"},
+		{"cesql", "  filters: [{cesql: \"version = '3'\"}]\n", "cesql: this dialect of Knative is not supported"},
+		{"prefix", "  filters: [{all: [{prefix: {type: dev.}}]}]\n", "prefix: this dialect of Knative is not supported"},
+		{"suffix", "  filters: [{suffix: {type: .v1}}]\n", "suffix: this dialect of Knative is not supported"},
+		{"the older filter", "  filter: {attributes: {pipeline: flights}}\n", "spec.filter is not supported"},
+		{"the older filter beside filters", "  filter: {attributes: {pipeline: other}}\n  filters: [{exact: {pipeline: flights}}]\n", "spec.filter is not supported"},
 		{"empty any", "  filters: [{any: []}]\n", "any: the list is empty"},
 		{"empty value", "  filters: [{exact: {a: ''}}]\n", "the value of a is empty"},
 		{"bad name", "  filters: [{exact: {A-b: c}}]\n", `attribute name "A-b"`},
-		{"no pairs", "  filters: [{suffix: {}}]\n", "no attribute is named"},
-		{"bad cesql", "  filters: [{cesql: 'a ='}]\n", "cesql"},
-		{"nested mistakes, all of them", "  filters: [{not: {exact: {B: c}}}, {all: [{prefix: {C: d}}]}]\n", `"C"`},
+		{"no pairs", "  filters: [{exact: {}}]\n", "no attribute is named"},
+		{"nested mistakes, all of them", "  filters: [{not: {exact: {B: c}}}, {all: [{exact: {C: d}}]}]\n", `"C"`},
 		{"two types at once", "  filters: [{exact: {type: a}}, {exact: {type: b}}]\n", "two types at once"},
 		{"dead", "  delivery: {retry: 3}\n  brokr: x\n", `unknown field "brokr"`},
 	} {
@@ -242,6 +258,7 @@ func TestLoadReportsMistakes(t *testing.T) {
 // The semantics of Knative's filters; deploy/e2e holds the same cases against
 // Knative's own code.
 func TestMatches(t *testing.T) {
+	t.Parallel()
 	event := map[string]string{
 		"specversion": "1.0", "id": "7", "source": "/millrace/ingest", "type": "dev.millrace.object.uploaded.v1", "subject": "flights/object/x.csv",
 		"time": "2013-01-01T00:00:00Z", "pipeline": "flights", "version": "3", "empty": "",
@@ -258,26 +275,13 @@ func TestMatches(t *testing.T) {
 		{"  filters: [{exact: {version: '3'}}]\n", true},
 		{"  filters: [{exact: {pipeline: flights, version: '4'}}]\n", false},
 		{"  filters: [{exact: {subject: flights/object/x.csv}}]\n", true},
-		{"  filters: [{prefix: {type: dev.millrace.}}]\n", true},
-		{"  filters: [{prefix: {nothing: x}}]\n", false},
-		{"  filters: [{suffix: {type: .v1}}]\n", true},
-		{"  filters: [{suffix: {type: .v2}}]\n", false},
-		{"  filters: [{all: [{exact: {version: '3'}}, {suffix: {type: .v1}}]}]\n", true},
-		{"  filters: [{any: [{exact: {version: '4'}}, {suffix: {type: .v1}}]}]\n", true},
-		{"  filters: [{any: [{exact: {version: '4'}}, {suffix: {type: .v2}}]}]\n", false},
+		{"  filters: [{exact: {empty: x}}]\n", false},
+		{"  filters: [{all: [{exact: {version: '3'}}, {exact: {type: dev.millrace.object.uploaded.v1}}]}]\n", true},
+		{"  filters: [{any: [{exact: {version: '4'}}, {exact: {type: dev.millrace.object.uploaded.v1}}]}]\n", true},
+		{"  filters: [{any: [{exact: {version: '4'}}, {exact: {type: dev.millrace.object.uploaded.v2}}]}]\n", false},
 		{"  filters: [{not: {exact: {via: log}}}]\n", true},
 		{"  filters: [{not: {exact: {version: '3'}}}]\n", false},
 		{"  filters: [{exact: {version: '3'}}, {exact: {version: '4'}}]\n", false},
-		{"  filters: [{cesql: \"version = '3'\"}]\n", true},
-		{"  filters: [{cesql: \"type LIKE 'dev.millrace.%' AND NOT EXISTS via\"}]\n", true},
-		{"  filters: [{cesql: \"nothing = 'x'\"}]\n", false},
-		{"  filters: [{cesql: \"subject IN ('a', 'flights/object/x.csv')\"}]\n", true},
-		{"  filters: [{cesql: \"LENGTH(pipeline) > 3\"}]\n", true},
-		{"  filter: {attributes: {pipeline: flights}}\n", true},
-		{"  filter: {attributes: {pipeline: ''}}\n", true},
-		{"  filter: {attributes: {nothing: ''}}\n", false},
-		{"  filter: {attributes: {empty: ''}}\n", false},
-		{"  filter: {attributes: {pipeline: other}}\n  filters: [{exact: {pipeline: flights}}]\n", true},
 	} {
 		t.Run(strings.TrimSpace(c.spec), func(t *testing.T) {
 			ts, _, err := triggers.Load(manifest(c.spec))
@@ -292,17 +296,16 @@ func TestMatches(t *testing.T) {
 }
 
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ spec, want string }{
 		{"", ""},
 		{"  filters: [{exact: {via: log}}]\n", ""},
 		{"  filters: [{exact: {via: log, type: a}}]\n", "a"},
 		{"  filters: [{any: [{exact: {type: b}}, {exact: {type: a}}, {exact: {type: b}}]}]\n", "a b"},
-		{"  filters: [{any: [{exact: {type: b}}, {prefix: {type: a}}]}]\n", ""},
+		{"  filters: [{any: [{exact: {type: b}}, {not: {exact: {type: a}}}]}]\n", ""},
 		{"  filters: [{any: [{exact: {type: b}}, {exact: {type: a}}]}, {exact: {type: a}}]\n", "a"},
 		{"  filters: [{not: {exact: {type: b}}}]\n", ""},
-		{"  filters: [{all: [{suffix: {type: b}}, {exact: {type: ab}}]}]\n", "ab"},
-		{"  filter: {attributes: {type: a, via: log}}\n", "a"},
-		{"  filter: {attributes: {type: ''}}\n", ""},
+		{"  filters: [{all: [{exact: {via: log}}, {exact: {type: ab}}]}]\n", "ab"},
 	} {
 		t.Run(strings.TrimSpace(c.spec), func(t *testing.T) {
 			ts, _, err := triggers.Load(manifest(c.spec))

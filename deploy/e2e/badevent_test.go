@@ -4,16 +4,16 @@ import (
 	"strings"
 	"testing"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/events"
 )
 
-// TestBadEvents answers each bad event in words, and keeps none of them.
+// TestBadEvents: each bad event is refused with a reason and is not logged.
 func TestBadEvents(t *testing.T) {
-	s := rig.Start(t, rig.Options{Pipelines: []string{tumours.Pipeline{Name: "told"}.Write(t)}})
+	s := env.Start(t, env.Options{Pipelines: []string{tumours.Pipeline{Name: "told"}.Write(t)}})
 	s.Needs(t, "told")
-	before, err := s.LastSequence(rig.Context(t))
+	before, err := s.LastSequence(env.Context(t))
 	must(t, err)
 	const structured = "application/cloudevents+json"
 	event := func(attributes, data string) string {
@@ -33,7 +33,7 @@ func TestBadEvents(t *testing.T) {
 		{"UnknownType", structured, event(`"type":"dev.millrace.training.requestet.v1","pipeline":"told"`, "{}"), 400,
 			[]string{"there is no event type", "did you mean dev.millrace.training.requested.v1?"}},
 		{"NotForeign", structured, event(`"type":"dev.millrace.model.promoted.v1","pipeline":"told"`, `{"version":1,"reason":"mine"}`), 400,
-			[]string{"announced by Millrace itself", "taken are"}},
+			[]string{"emitted by Millrace itself", "taken are"}},
 		{"UnknownPipeline", structured, event(`"type":"dev.millrace.training.requested.v1","pipeline":"tolt"`, "{}"), 404, []string{`there is no pipeline "tolt"`, `did you mean "told"?`}},
 		{"NoPipeline", structured, event(`"type":"dev.millrace.training.requested.v1"`, "{}"), 400, []string{"attribute pipeline is missing"}},
 		{"WrongData", structured, event(`"type":"dev.millrace.promotion.approved.v1","pipeline":"told"`, `{"version":"first"}`), 400, []string{"version"}},
@@ -52,13 +52,13 @@ func TestBadEvents(t *testing.T) {
 			t.Log(a.Text)
 		})
 	}
-	after, err := s.LastSequence(rig.Context(t))
+	after, err := s.LastSequence(env.Context(t))
 	must(t, err)
 	if after != before {
 		t.Errorf("%d events came into the log", after-before)
 	}
 
-	// A model that is none: each way in says so, and the next one is judged.
+	// An invalid model: every entry reports it, and the next one is evaluated.
 	if a := s.Ask(t, "PUT", "/api/pipelines/told/models/empty.onnx", nil); a.Status != 400 {
 		t.Errorf("an empty model: %+v", a)
 	}
@@ -66,11 +66,11 @@ func TestBadEvents(t *testing.T) {
 	if a := s.Ask(t, "PUT", "/api/pipelines/told/models/garbage.onnx", strings.NewReader(strings.Repeat("garbage ", 1000))); a.Status != 201 {
 		t.Errorf("garbage: %+v", a)
 	}
-	d := rig.Await[events.ModelRejected](t, w)
+	d := env.Await[events.ModelRejected](t, w)
 	says(t, d.Data.Reason, "ONNX")
 	t.Log(d.Data.Reason)
 	s.Put(t, "told/data/a.parquet", tumours.Draw(t, 300, 1).Parquet(t))
-	rig.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 2 })
+	env.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 2 })
 	s.Settle(t)
 	sound(t, s)
 }

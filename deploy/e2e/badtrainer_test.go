@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/events"
 )
@@ -19,50 +19,50 @@ const misbehaving = `case $0 in ` +
 	`talk) echo the first words; yes 'much is said and little meant' | head -c 300000000; echo the last words; cp similar.onnx $MILLRACE_OUTPUT/model.onnx;; ` +
 	`*) cp $0.onnx $MILLRACE_OUTPUT/model.onnx;; esac`
 
-// TestBadTrainers says of each failed run what was wrong and what to do, and
-// trains the next.
+// TestBadTrainers: each failed run has a reason and a hint, and the next run
+// starts.
 func TestBadTrainers(t *testing.T) {
 	t.Setenv("MILLRACE_TRAIN_MAX_OUTPUT", "1048576")
 	t.Setenv("MILLRACE_TRAIN_MAX_LOG", "1048576")
-	s := rig.Start(t, rig.Options{Pipelines: []string{
+	s := env.Start(t, env.Options{Pipelines: []string{
 		tumours.Pipeline{Name: "failing", Spec: map[string]string{"train": tumours.Train(misbehaving, "retries: 0", "timeout: 2m")}}.Write(t),
 		tumours.Pipeline{Name: "hanging", Spec: map[string]string{"train": tumours.Train(misbehaving, "retries: 1", "timeout: 3s")}}.Write(t),
 	}})
 	s.Local(t) // its limits are set here
-	ctx := rig.Context(t)
+	ctx := env.Context(t)
 	failing, hanging := s.Watch(t, "failing"), s.Watch(t, "hanging")
-	for _, w := range []*rig.Watch{failing, hanging} {
+	for _, w := range []*env.Watch{failing, hanging} {
 		s.Put(t, w.Pipeline()+"/data/a.parquet", tumours.Draw(t, 300, 1).Parquet(t))
-		rig.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 1 })
+		env.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 1 })
 	}
-	train := func(w *rig.Watch, how string) {
+	train := func(w *env.Watch, how string) {
 		t.Helper()
 		_, err := s.Retrain(ctx, w.Pipeline(), events.TrainingRequested{Params: map[string]any{"model": how}})
 		must(t, err)
 	}
 	for _, c := range []struct {
 		name, how string
-		w         *rig.Watch
+		w         *env.Watch
 		words     []string
 	}{
 		{"Crashes", "crash", failing, []string{"exit code 3", "no such luck"}},
 		{"WritesNoModel", "nothing", failing, []string{"left no model.onnx", "MILLRACE_OUTPUT"}},
-		{"WritesGarbage", "garbage", failing, []string{"model.onnx", "can't be used"}},
+		{"WritesGarbage", "garbage", failing, []string{"model.onnx", "cannot be used"}},
 		{"WritesOtherInputs", tumours.Narrow, failing, []string{"the model's inputs are not those of the pipeline", "4 features"}},
-		{"FillsTheQuota", "fill", failing, []string{"more than the 1 MiB that a run may leave", "MILLRACE_TRAIN_MAX_OUTPUT"}},
+		{"FillsTheQuota", "fill", failing, []string{"more than the 1.0 MiB that a run may leave", "MILLRACE_TRAIN_MAX_OUTPUT"}},
 		{"CannotBeFound", "no-such-model", failing, []string{"exit code 1", "no-such-model.onnx"}},
 		{"Hangs", "hang", hanging, []string{"longer than the 3s of train.timeout", "raise train.timeout"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			train(c.w, c.how)
-			d := rig.Await[events.TrainingFailed](t, c.w)
+			d := env.Await[events.TrainingFailed](t, c.w)
 			says(t, d.Data.Reason+"; "+d.Data.Hint, c.words...)
 			t.Logf("%s (%s)", d.Data.Reason, d.Data.Hint)
 		})
 	}
 	t.Run("TalksTooMuch", func(t *testing.T) {
 		train(failing, "talk")
-		d := rig.Await[events.TrainingCompleted](t, failing)
+		d := env.Await[events.TrainingCompleted](t, failing)
 		if d.Data.Log.Size > 1<<20+4096 {
 			t.Errorf("%d bytes of its log are kept", d.Data.Log.Size)
 		}
@@ -70,11 +70,11 @@ func TestBadTrainers(t *testing.T) {
 		if says(t, a.Text, "the first words", "the last words"); strings.Count(a.Text, "\n") < 1000 {
 			t.Errorf("the log has %d lines", strings.Count(a.Text, "\n"))
 		}
-		rig.Await(t, failing, func(d events.ModelPromoted) bool { return d.Version == 2 })
+		env.Await(t, failing, func(d events.ModelPromoted) bool { return d.Version == 2 })
 	})
 	t.Run("GoesOn", func(t *testing.T) {
 		train(hanging, tumours.Similar)
-		rig.Await(t, hanging, func(d events.ModelPromoted) bool { return d.Version == 2 })
+		env.Await(t, hanging, func(d events.ModelPromoted) bool { return d.Version == 2 })
 	})
 	s.Settle(t)
 	sound(t, s)

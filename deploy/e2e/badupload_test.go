@@ -7,25 +7,26 @@ import (
 	"strings"
 	"testing"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/events"
 )
 
 const maxUpload = 64 << 20
 
-// TestBadUploads answers each bad file in words, and goes on.
+// TestBadUploads: each bad file is refused or rejected with a reason, and the
+// system continues.
 func TestBadUploads(t *testing.T) {
 	t.Setenv("MILLRACE_MAX_UPLOAD", "67108864")
 	t.Setenv("MILLRACE_INGEST_MAX_UNPACKED_BYTES", "50331648")
-	s := rig.Start(t, rig.Options{Pipelines: []string{tumours.Pipeline{Name: "bad"}.Write(t)}})
+	s := env.Start(t, env.Options{Pipelines: []string{tumours.Pipeline{Name: "bad"}.Write(t)}})
 	s.Needs(t, "bad")
 	good := tumours.Draw(t, 300, 1)
 	parquet, text := good.Parquet(t), string(good.CSV())
 	header, _, _ := strings.Cut(text, "\n")
 	w := s.Watch(t, "bad")
 
-	// Refused at the door: nothing is in the log.
+	// Refused by the gateway: nothing is in the log.
 	for _, c := range []struct {
 		name, path string
 		body       io.Reader
@@ -34,10 +35,10 @@ func TestBadUploads(t *testing.T) {
 	}{
 		{"UnknownPipeline", "/uploads/bat/data/a.csv", strings.NewReader(text), 404, []string{`there is no pipeline \"bat\"`, `did you mean \"bad\"?`}},
 		{"UnwantedKey", "/uploads/bad/other/a.csv", strings.NewReader(text), 422, []string{"no pipeline wants", "bad takes: bad/data/*"}},
-		{"KeyOutside", "/uploads/bad/data/..%2F..%2Fa.csv", strings.NewReader(text), 400, []string{"..", "part"}},
+		{"KeyOutside", "/uploads/bad/data/..%2F..%2Fa.csv", strings.NewReader(text), 400, []string{"..", "write it from the root"}},
 		{"NoName", "/uploads/bad", strings.NewReader(text), 400, []string{"has no name behind the pipeline", "write /uploads/<pipeline>/<name>"}},
-		{"OverTheLimit", "/uploads/bad/data/a.csv", bytes.NewReader(make([]byte, maxUpload+1)), 413, []string{"larger than the 67108864 bytes", "cut it into several files"}},
-		{"OverTheLimitUnannounced", "/uploads/bad/data/a.csv", io.LimitReader(endless{}, 1<<30), 413, []string{"larger than the 67108864 bytes"}},
+		{"OverTheLimit", "/uploads/bad/data/a.csv", bytes.NewReader(make([]byte, maxUpload+1)), 413, []string{"larger than the limit of 67108864 bytes", "cut it into several files"}},
+		{"OverTheLimitUnannounced", "/uploads/bad/data/a.csv", io.LimitReader(endless{}, 1<<30), 413, []string{"larger than the limit of 67108864 bytes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := s.Ask(t, "PUT", c.path, c.body)
@@ -48,7 +49,7 @@ func TestBadUploads(t *testing.T) {
 		})
 	}
 
-	// Taken, and rejected with a reason.
+	// Accepted, and rejected with a reason.
 	for _, c := range []struct {
 		name, file string
 		body       io.Reader
@@ -64,7 +65,7 @@ func TestBadUploads(t *testing.T) {
 		{"EndlessLineOfAGibibyte", "h.csv.gz", packed(t, header+"\n", "x"), []string{"longer than"}},
 		{"GzipBomb", "i.csv.gz", packed(t, header+"\n", "0.1,0.1,0.1,0.1,small,true\n"), []string{"more than the 48 MiB"}},
 		{"NoGzip", "j.csv.gz", strings.NewReader(text), []string{"not gzip"}},
-		{"NoTable", "k.pdf", strings.NewReader("%PDF-1.7"), []string{"no format that can be read"}},
+		{"NoTable", "k.pdf", strings.NewReader("%PDF-1.7"), []string{"not a format that can be read"}},
 		{"TooFewRows", "l.csv", strings.NewReader(strings.Join(strings.SplitAfter(text, "\n")[:50], "")), []string{"100"}},
 		{"WrongValue", "m.csv", strings.NewReader(strings.ReplaceAll(text, "small", "tiny")), []string{"size", "tiny"}},
 	} {
@@ -72,7 +73,7 @@ func TestBadUploads(t *testing.T) {
 			if a := s.Ask(t, "PUT", "/uploads/bad/data/"+c.file, c.body); a.Status != 201 {
 				t.Fatalf("upload: %+v", a)
 			}
-			d := rig.Await(t, w, func(d events.PartitionRejected) bool { return d.Object.Key == "bad/data/"+c.file })
+			d := env.Await(t, w, func(d events.PartitionRejected) bool { return d.Object.Key == "bad/data/"+c.file })
 			reasons := ""
 			for _, p := range d.Data.Problems {
 				reasons += p.String() + "\n"
@@ -83,10 +84,10 @@ func TestBadUploads(t *testing.T) {
 	}
 
 	if p := s.Pipeline(t, "bad"); p.Dataset.Snapshot != "" || len(p.Runs) > 0 || len(p.DeadLetters) > 0 {
-		t.Errorf("something came of bad files: %+v", p)
+		t.Errorf("bad files changed the pipeline: %+v", p)
 	}
 	s.Put(t, "bad/data/a.csv", []byte(text))
-	rig.Await[events.ModelPromoted](t, w)
+	env.Await[events.ModelPromoted](t, w)
 	s.Settle(t)
 	sound(t, s)
 }

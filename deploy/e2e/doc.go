@@ -6,7 +6,7 @@
 // one over an external NATS server, and, with MILLRACE_SERVER, for one that
 // runs elsewhere, is new and has the pipelines that TestWritePipelines writes.
 //
-// Package rig starts, kills and follows systems, package tumours has pipelines
-// and data for them. In the end package murder/checker reads what a system has
+// Package env starts, kills and follows systems, package tumours has pipelines
+// and data for them. In the end package crashtest/checker reads what a system has
 // left behind and says where a promise was broken.
 package e2e

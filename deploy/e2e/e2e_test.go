@@ -7,27 +7,27 @@ import (
 	"strings"
 	"testing"
 
-	"millrace.dev/deploy/e2e/murder/checker"
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/crashtest/checker"
+	"millrace.dev/deploy/e2e/env"
 )
 
-func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(env.Main(m)) }
 
 // sound stops a system that has settled and has what it left examined. Dead
 // letters that were meant are named by their ids.
-func sound(t *testing.T, s *rig.System, meant ...string) {
+func sound(t *testing.T, s *env.System, meant ...string) {
 	t.Helper()
 	s.Stop(t)
-	if s.Dir != "" { // else it runs elsewhere, and goes on
+	if s.Dir != "" { // else it runs elsewhere and is not stopped
 		held(t, s, checker.Expected{Quiet: true}, meant...)
 	}
 }
 
 // held holds what a stopped system has left against the promises: its log, its
 // artifacts, its folder, the machine's temporary files.
-func held(t *testing.T, s *rig.System, x checker.Expected, meant ...string) {
+func held(t *testing.T, s *env.System, x checker.Expected, meant ...string) {
 	t.Helper()
-	log, err := checker.Open(rig.Context(t), s.LogDir)
+	log, err := checker.Open(env.Context(t), s.LogDir)
 	must(t, err)
 	defer log.Close()
 	report, err := checker.Check(log.Events, x)

@@ -11,9 +11,10 @@ import (
 	"strconv"
 	"testing"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/events"
+	"millrace.dev/shared/summary"
 )
 
 // TestExamples runs the two small examples with their own data and trainers:
@@ -21,7 +22,7 @@ import (
 // CSV. Half of each study comes first; the other half is predicted, then
 // uploaded, and the model of both is judged against the first.
 func TestExamples(t *testing.T) {
-	root, err := rig.Root()
+	root, err := env.Root()
 	must(t, err)
 	examples := filepath.Join(root, "config", "examples")
 	python := filepath.Join(examples, ".venv", "bin", "python")
@@ -40,7 +41,7 @@ func TestExamples(t *testing.T) {
 		must(t, err)
 		return b
 	}
-	s := rig.Start(t, rig.Options{Pipelines: []string{filepath.Join(examples, "wine"), filepath.Join(examples, "diabetes")}})
+	s := env.Start(t, env.Options{Pipelines: []string{filepath.Join(examples, "wine"), filepath.Join(examples, "diabetes")}})
 	t.Run("Both", func(t *testing.T) {
 		t.Run("wine", func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +58,7 @@ func TestExamples(t *testing.T) {
 	sound(t, s)
 }
 
-func wine(t *testing.T, s *rig.System, first, second []byte) {
+func wine(t *testing.T, s *env.System, first, second []byte) {
 	var rows []json.RawMessage
 	var growers []string
 	for line := range bytes.Lines(second) {
@@ -74,7 +75,7 @@ func wine(t *testing.T, s *rig.System, first, second []byte) {
 		for i, answer := range p.Predictions {
 			sum := 0.0
 			for _, probability := range answer.Probabilities {
-				sum += probability
+				sum += *probability
 			}
 			if len(answer.Probabilities) != 3 || math.Abs(sum-1) > 1e-4 {
 				t.Errorf("wine %d: probabilities %v", i, answer.Probabilities)
@@ -89,7 +90,7 @@ func wine(t *testing.T, s *rig.System, first, second []byte) {
 	})
 }
 
-func diabetes(t *testing.T, s *rig.System, first, second []byte) {
+func diabetes(t *testing.T, s *env.System, first, second []byte) {
 	table, err := csv.NewReader(bytes.NewReader(second)).ReadAll()
 	must(t, err)
 	names := map[string]string{"s1": "cholesterol", "s2": "ldl", "s3": "hdl", "s4": "cholesterol_ratio", "s5": "log_triglycerides", "s6": "glucose"}
@@ -125,17 +126,17 @@ func diabetes(t *testing.T, s *rig.System, first, second []byte) {
 			constant += (mean - truth[i]) * (mean - truth[i])
 		}
 		if r2 := 1 - model/constant; r2 < 0.3 {
-			t.Errorf("the predictions explain %.2f of how the disease goes on", r2)
+			t.Errorf("the predictions explain %.2f of how the disease progresses", r2)
 		}
 	})
 }
 
 // twoUploads brings an example from its first upload to its second model.
-func twoUploads(t *testing.T, s *rig.System, pipeline, firstKey, secondKey string, first, second []byte, unseen []json.RawMessage, plausible func(*testing.T, client.Predicted)) {
+func twoUploads(t *testing.T, s *env.System, pipeline, firstKey, secondKey string, first, second []byte, unseen []json.RawMessage, plausible func(*testing.T, client.Predicted)) {
 	t.Helper()
 	w, c := s.Watch(t, pipeline), calls(s, pipeline)
 	s.Put(t, firstKey, first)
-	rig.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 1 })
+	env.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 1 })
 	p := c.predict(t, unseen)
 	if p.Version != 1 || p.Route != "champion" {
 		t.Errorf("v%d answered by the route %s", p.Version, p.Route)
@@ -156,9 +157,9 @@ func twoUploads(t *testing.T, s *rig.System, pipeline, firstKey, secondKey strin
 	champion := 1
 	if judged.Type == (events.ModelApproved{}).EventType() {
 		champion = 2
-		rig.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 2 && d.Previous == 1 })
+		env.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 2 && d.Previous == 1 })
 	}
-	t.Logf("%s", events.Summary(judged))
+	t.Logf("%s", summary.Of(judged))
 	if route := s.Pipeline(t, pipeline).Route; route.Champion != champion || route.Percent(champion) != 100 {
 		t.Errorf("the route after the verdict: %+v", route)
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/deploy/e2e/murder/checker"
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/crashtest/checker"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/events"
 )
@@ -15,19 +15,19 @@ import (
 // TestKilled kills the real program at each stage of a chain, between the
 // answer to an upload and the promotion that follows, and starts it again. What
 // was answered takes effect, once: package checker holds the log against that.
-// (Command murder does the same a thousand times, and inside of the stages.)
+// (Command crashtest does the same a thousand times, and inside of the stages.)
 func TestKilled(t *testing.T) {
-	program := rig.Build(t)
-	o := rig.Options{
+	program := env.Build(t)
+	o := env.Options{
 		Dir: t.TempDir(),
 		Pipelines: []string{tumours.Pipeline{Name: "killed", Spec: map[string]string{
-			// It takes long enough to be killed under it, and to go on alone.
+			// It takes long enough for the system to be killed meanwhile, and continues alone.
 			"train": tumours.Train(`sleep 0.3; cp "$0.onnx" "$MILLRACE_OUTPUT/model.onnx"`, "timeout: 2m"),
 		}}.Write(t)},
 	}
 	var promised []string
 	uploads := 0
-	upload := func(p *rig.Process) {
+	upload := func(p *env.Process) {
 		t.Helper()
 		uploads++
 		u := p.Put(t, fmt.Sprintf("killed/data/%d.parquet", uploads), tumours.Draw(t, 200, uint64(uploads)).Parquet(t))
@@ -38,7 +38,7 @@ func TestKilled(t *testing.T) {
 		events.PartitionIngested{}, events.DatasetValidated{}, events.TrainingStarted{}, events.TrainingCompleted{}, events.ModelApproved{}, events.ModelPromoted{},
 		nil,
 	} {
-		p := rig.Launch(t, program, o)
+		p := env.Launch(t, program, o)
 		w := p.Watch(t, "killed")
 		upload(p)
 		if at != nil {
@@ -47,7 +47,7 @@ func TestKilled(t *testing.T) {
 		p.Kill(t)
 	}
 
-	p := rig.Launch(t, program, o)
+	p := env.Launch(t, program, o)
 	t.Logf("ready after %s, over the log of %d kills", p.Ready.Round(time.Millisecond), uploads)
 	upload(p)
 	p.Settle(t)

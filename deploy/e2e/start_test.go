@@ -4,31 +4,31 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/events"
 )
 
-// TestDoesNotStart tells in words, and soon, why a system cannot start.
+// TestDoesNotStart: a system that cannot start reports the reason, and soon.
 func TestDoesNotStart(t *testing.T) {
-	broker := rig.NewBroker(t)
+	broker := env.NewBroker(t)
 	broker.Stop()
-	first := rig.Start(t, rig.Options{Pipelines: []string{tumours.Pipeline{Name: "first"}.Write(t)}})
+	first := env.Start(t, env.Options{Pipelines: []string{tumours.Pipeline{Name: "first"}.Write(t)}})
 	first.Local(t)
 	for _, c := range []struct {
 		name    string
-		options rig.Options
+		options env.Options
 		words   []string
 	}{
-		{"BrokerUnreachable", rig.Options{Broker: broker}, []string{"reach the NATS server at " + broker.URL(), "nats-server -js"}},
-		{"FolderInUse", rig.Options{Dir: first.Dir}, []string{"in use by another process", "choose another folder"}},
-		{"NoPipelines", rig.Options{Pipelines: []string{t.TempDir()}}, []string{"has no pipeline.yaml"}},
-		{"BadPipeline", rig.Options{Pipelines: []string{tumours.Pipeline{Name: "bad", Spec: map[string]string{"promote": "{strategy: sideways}"}}.Write(t)}},
+		{"BrokerUnreachable", env.Options{Broker: broker}, []string{"reach the NATS server at " + broker.URL(), "nats-server -js"}},
+		{"FolderInUse", env.Options{Dir: first.Dir}, []string{"in use by another process", "choose another folder"}},
+		{"NoPipelines", env.Options{Pipelines: []string{t.TempDir()}}, []string{"has no pipeline.yaml"}},
+		{"BadPipeline", env.Options{Pipelines: []string{tumours.Pipeline{Name: "bad", Spec: map[string]string{"promote": "{strategy: sideways}"}}.Write(t)}},
 			[]string{"pipeline.yaml", "promote", "sideways", "canary, direct"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			began := time.Now()
-			_, err := rig.Try(t, c.options)
+			_, err := env.Try(t, c.options)
 			if err == nil {
 				t.Fatal("it started")
 			}
@@ -41,7 +41,7 @@ func TestDoesNotStart(t *testing.T) {
 	}
 	w := first.Watch(t, "first")
 	first.Put(t, "first/data/a.parquet", tumours.Draw(t, 300, 1).Parquet(t))
-	rig.Await[events.ModelPromoted](t, w)
+	env.Await[events.ModelPromoted](t, w)
 	first.Settle(t)
 	sound(t, first)
 }

@@ -30,14 +30,14 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"millrace.dev/deploy/e2e/murder/checker"
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/crashtest/checker"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/deploy/millrace/up"
 	"millrace.dev/functions/inference/oip"
 )
 
-const sealedToken = "open sesame"
+const sealedToken = "open-sesame-open-sesame-open-sesame"
 
 // TestTLS talks with a system on every address of the machine by TLS: HTTP/1.1,
 // HTTP/2 and gRPC on the one port, and the command.
@@ -48,7 +48,7 @@ func TestTLS(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	var address string
-	s := rig.Start(t, rig.Options{Pipelines: []string{tumours.Pipeline{Name: "sealed"}.Write(t)}, Change: func(o *up.Options) {
+	s := env.Start(t, env.Options{Pipelines: []string{tumours.Pipeline{Name: "sealed"}.Write(t)}, Change: func(o *up.Options) {
 		o.Listen, o.Token, o.TLSCert, o.TLSKey = "0.0.0.0:0", sealedToken, cert, key
 		started := o.Started
 		o.Started = func(url string) { address = url; started(url) }
@@ -65,7 +65,7 @@ func TestTLS(t *testing.T) {
 	rows := []byte(`{"inputs": [` + tensor("mean_texture", 17) + "," + tensor("mean_smoothness", 0.1) + "," + tensor("mean_symmetry", 0.2) + "," + tensor("mean_concavity", 0.05) + `]}`)
 	var answers []string
 	for _, c := range []caCaller{one, two} {
-		for ctx := rig.Context(t); ; { // until it is served
+		for ctx := env.Context(t); ; { // until it is served
 			answer := c.ask(t, http.MethodPost, "https://"+host+"/v2/models/sealed/infer", rows)
 			if answer.StatusCode == http.StatusOK {
 				if answer.ProtoMajor != c.version || answer.TLS == nil || answer.TLS.Version < tls.VersionTLS12 {
@@ -119,25 +119,25 @@ func sealedRPC(t *testing.T, ca authority, host string) {
 		})
 	}
 	c := oip.NewGRPCInferenceServiceClient(conn)
-	out, err := c.ModelInfer(metadata.AppendToOutgoingContext(rig.Context(t), "authorization", "Bearer "+sealedToken), in)
+	out, err := c.ModelInfer(metadata.AppendToOutgoingContext(env.Context(t), "authorization", "Bearer "+sealedToken), in)
 	if err != nil || len(out.GetOutputs()) == 0 {
 		t.Errorf("it is answered %v, %v", out, err)
 	}
-	if _, err := c.ModelInfer(rig.Context(t), in); status.Code(err) != codes.Unauthenticated {
+	if _, err := c.ModelInfer(env.Context(t), in); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("without the token it is answered %v", err)
 	}
 }
 
 // sealedCommand asks by the command, which trusts whom the machine trusts.
 func sealedCommand(t *testing.T, ca authority, host string) {
-	program := rig.Build(t)
+	program := env.Build(t)
 	for name, c := range map[string]struct {
 		roots, want string
 	}{
 		"trusted": {ca.file, "sealed"},
 		"unknown": {newAuthority(t).file, "certificate signed by unknown authority"},
 	} {
-		cmd := exec.CommandContext(rig.Context(t), program, "status", "--server", "https://"+host) //nolint:gosec // it was built for this
+		cmd := exec.CommandContext(env.Context(t), program, "status", "--server", "https://"+host) //nolint:gosec // it was built for this
 		cmd.Env = append(os.Environ(), "MILLRACE_TOKEN="+sealedToken, "SSL_CERT_FILE="+c.roots, "SSL_CERT_DIR="+t.TempDir())
 		out, err := cmd.CombinedOutput()
 		if (err == nil) != (name == "trusted") || !strings.Contains(string(out), c.want) {
@@ -146,7 +146,7 @@ func sealedCommand(t *testing.T, ca authority, host string) {
 	}
 }
 
-// TestCertificates tells in words why a certificate will not do.
+// TestCertificates: a certificate that cannot be used is refused with a reason.
 func TestCertificates(t *testing.T) {
 	ca, now := newAuthority(t), time.Now()
 	good, key := ca.issue(t, now.Add(-time.Hour), now.Add(time.Hour))
@@ -156,14 +156,14 @@ func TestCertificates(t *testing.T) {
 		name, cert, key string
 		words           []string
 	}{
-		{"Old", old, oldKey, []string{old, "was valid until", "renew it"}},
-		{"Early", early, earlyKey, []string{early, "is valid from", "clock"}},
+		{"Old", old, oldKey, []string{old, "expired at", "renew it"}},
+		{"Early", early, earlyKey, []string{early, "is not valid before", "clock"}},
 		{"OtherKey", good, oldKey, []string{good, oldKey, "private key does not match"}},
 		{"KeyForCertificate", key, key, []string{"read the certificate " + key}},
 		{"NotThere", filepath.Join(t.TempDir(), "none.pem"), key, []string{"none.pem", "no such file"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := rig.Try(t, rig.Options{Change: func(o *up.Options) { o.TLSCert, o.TLSKey = c.cert, c.key }})
+			_, err := env.Try(t, env.Options{Change: func(o *up.Options) { o.TLSCert, o.TLSKey = c.cert, c.key }})
 			if err == nil {
 				t.Fatal("it started")
 			}
@@ -198,7 +198,7 @@ func newAuthority(t *testing.T) authority {
 	return a
 }
 
-// issue makes a certificate for loopback and gives its files.
+// issue makes a certificate for loopback and returns its files.
 func (a authority) issue(t *testing.T, from, to time.Time) (cert, key string) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

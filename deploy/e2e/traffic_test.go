@@ -10,43 +10,43 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
 )
 
 // secondVersion waits for the champion v1 and brings an approved v2.
-func secondVersion(t *testing.T, s *rig.System, w *rig.Watch) {
+func secondVersion(t *testing.T, s *env.System, w *env.Watch) {
 	t.Helper()
-	rig.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 1 })
-	_, err := s.Retrain(rig.Context(t), w.Pipeline(), events.TrainingRequested{Params: map[string]any{"model": tumours.Similar}})
+	env.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 1 })
+	_, err := s.Retrain(env.Context(t), w.Pipeline(), events.TrainingRequested{Params: map[string]any{"model": tumours.Similar}})
 	must(t, err)
-	rig.Await(t, w, func(d events.ModelApproved) bool { return d.Version == 2 })
+	env.Await(t, w, func(d events.ModelApproved) bool { return d.Version == 2 })
 }
 
 // caller asks one pipeline for predictions, and counts.
 type caller struct {
-	*rig.System
+	ask client.Ask // how each request asks
+	*env.System
 	pipeline string
 	answered map[int]int // requests by version
 	total    int64
 }
 
-func calls(s *rig.System, pipeline string) *caller {
+func calls(s *env.System, pipeline string) *caller {
 	return &caller{System: s, pipeline: pipeline, answered: map[int]int{}}
 }
 
-// predict asks for predictions as soon as the pipeline is served: whoever
-// serves follows the log by itself.
+// predict asks for predictions as soon as the pipeline is served: inference
+// follows the log on its own.
 func (c *caller) predict(t *testing.T, rows []json.RawMessage) client.Predicted {
 	t.Helper()
-	ctx := rig.Context(t)
+	ctx := env.Context(t)
 	for {
-		p, err := c.Predict(ctx, c.pipeline, client.Ask{}, rows)
-		var e *client.Error
-		if errors.As(err, &e) && e.Status == http.StatusServiceUnavailable && ctx.Err() == nil {
+		p, err := c.Predict(ctx, c.pipeline, c.ask, rows)
+		if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusServiceUnavailable && ctx.Err() == nil {
 			continue
 		}
 		must(t, err)
@@ -61,7 +61,7 @@ func (c *caller) served(t *testing.T) int {
 	t.Helper()
 	rows, version := tumours.Draw(t, 1, 99).Features(t, 0, 1), 0
 	champion := c.Pipeline(t, c.pipeline).Route.Champion
-	for ctx := rig.Context(t); version != champion && ctx.Err() == nil; {
+	for ctx := env.Context(t); version != champion && ctx.Err() == nil; {
 		version = c.predict(t, rows).Version
 	}
 	return version
@@ -84,7 +84,7 @@ func (c *caller) traffic(t *testing.T, rows int) (stop func()) {
 				return
 			case <-pace.C:
 			}
-			p, err := c.Predict(t.Context(), c.pipeline, client.Ask{}, asked)
+			p, err := c.Predict(t.Context(), c.pipeline, c.ask, asked)
 			if err != nil {
 				t.Errorf("a request to %s: %v", c.pipeline, err)
 				return
@@ -125,9 +125,9 @@ func share(weights []events.Weight, version int) float64 {
 	return weights[i].Percent
 }
 
-// leadsTo tells whether an event of the type is among the causes.
-func leadsTo(causes []*gateway.WhyNode, d events.Data) bool {
-	return slices.ContainsFunc(causes, func(n *gateway.WhyNode) bool {
+// leadsTo reports whether an event of the type is among the causes.
+func leadsTo(causes []*api.WhyNode, d events.Data) bool {
+	return slices.ContainsFunc(causes, func(n *api.WhyNode) bool {
 		return n.Type == d.EventType() || leadsTo(n.Causes, d)
 	})
 }
@@ -135,9 +135,9 @@ func leadsTo(causes []*gateway.WhyNode, d events.Data) bool {
 // refused fails the test unless the answer was a refusal in these words.
 func refused(t *testing.T, err error, words ...string) {
 	t.Helper()
-	var e *client.Error
-	if !errors.As(err, &e) || e.Status/100 != 4 {
-		t.Errorf("%v is no refusal", err)
+	e, ok := errors.AsType[*client.Error](err)
+	if !ok || e.Status/100 != 4 {
+		t.Errorf("%v is not a refusal", err)
 		return
 	}
 	says(t, e.Error(), words...)

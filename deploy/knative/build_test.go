@@ -53,13 +53,14 @@ type installation struct {
 	secrets   map[string]*corev1.Secret
 	roles     map[string]*rbacv1.Role
 	bound     map[string]*rbacv1.RoleBinding
+	policies  map[string]*networkingv1.NetworkPolicy
 	namespace *corev1.Namespace
 	// text is everything as YAML.
 	text string
 }
 
 // build builds a folder as kubectl kustomize does, and reads each object into
-// its real type: a field that the type lacks, or that stands there twice, is an
+// its real type: a field that the type lacks, or that occurs twice, is an
 // error.
 func build(t *testing.T, dir string) *installation {
 	t.Helper()
@@ -72,6 +73,7 @@ func build(t *testing.T, dir string) *installation {
 		pings: map[string]*sourcesv1.PingSource{}, bindings: map[string]*sourcesv1.SinkBinding{}, watches: map[string]*sourcesv1.ApiServerSource{}, sets: map[string]*appsv1.StatefulSet{},
 		deploys: map[string]*appsv1.Deployment{}, accounts: map[string]*corev1.ServiceAccount{}, configs: map[string]*corev1.ConfigMap{},
 		secrets: map[string]*corev1.Secret{}, roles: map[string]*rbacv1.Role{}, bound: map[string]*rbacv1.RoleBinding{},
+		policies: map[string]*networkingv1.NetworkPolicy{},
 	}
 	for _, r := range built.Resources() {
 		text, err := r.AsYAML()
@@ -127,7 +129,7 @@ func (in *installation) add(kind, name string, text []byte) (err error) {
 	case "PodDisruptionBudget.policy/v1":
 		_, err = strict[policyv1.PodDisruptionBudget](text)
 	case "NetworkPolicy.networking.k8s.io/v1":
-		_, err = strict[networkingv1.NetworkPolicy](text)
+		in.policies[name], err = strict[networkingv1.NetworkPolicy](text)
 	default:
 		return fmt.Errorf("the tests do not know the kind %s: teach them", kind)
 	}

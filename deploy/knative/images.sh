@@ -20,7 +20,7 @@ done
 read -ra flags <<<"${KO_FLAGS:-}"
 [[ " ${flags[*]} " == *" --insecure-registry "* ]] && insecure=--insecure || insecure=
 
-declare -A programs=([relay]=./deploy/relay/cmd/relay [runner]=./functions/train-launcher/cmd/runner
+declare -A programs=([relay]=./deploy/relay/cmd/relay [replay]=./deploy/replay/cmd/replay [runner]=./functions/train-launcher/cmd/runner
 	[sidecar]=./functions/train-launcher/cmd/sidecar)
 for dir in functions/*/cmd; do
 	name=$(basename "$(dirname "$dir")")
@@ -55,7 +55,7 @@ size() {
 
 # beside builds a program of another project, of the version that a module here has.
 beside() {
-	(cd "$2" && GOWORK=off KO_DOCKER_REPO="$KO_DOCKER_REPO/$1" env ${MILLRACE_BASE:+KO_DEFAULTBASEIMAGE="$MILLRACE_BASE"} \
+	(cd "$2" && GOWORK=off KO_DOCKER_REPO="$KO_DOCKER_REPO/$1" env -u KO_CONFIG_PATH ${MILLRACE_BASE:+KO_DEFAULTBASEIMAGE="$MILLRACE_BASE"} \
 		ko build --bare "${flags[@]}" "$3")
 	size "$1"
 }
@@ -67,7 +67,7 @@ for name in "${names[@]}"; do
 	esac
 	[[ -n ${programs[$name]:-} ]] || { echo "error: there is no program $name; there are ${!programs[*]}" >&2; exit 1; }
 	base=${MILLRACE_BASE:-}
-	if grep -qs '^github.com/yalue/onnxruntime_go ' "functions/$name/deps.txt"; then
+	if grep -qs '^github.com/yalue/onnxruntime_go ' "${programs[$name]%/cmd/*}/deps.txt"; then
 		glibc=${glibc:-$(onnxruntime)}
 		base=$glibc
 	fi

@@ -127,12 +127,12 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// TestRights: what each part may do in the cluster. Who is not named may
+// TestRights: what each part may do in the cluster. All others may
 // nothing, and has no token.
 func TestRights(t *testing.T) {
 	want := map[string][]string{
 		"train-launcher": {
-			"pods: list", "pods/log: get", "jobs.batch: create get delete",
+			"pods: list", "pods/log: get", "secrets: create", "secrets of millrace: get", "jobs.batch: create get delete",
 			"trainjobs.trainer.kubeflow.org: create get delete", "trainingruntimes.trainer.kubeflow.org: create get delete",
 		},
 		"training-jobs": {"jobs.batch: get list watch"},
@@ -149,6 +149,9 @@ func TestRights(t *testing.T) {
 				for _, r := range in.roles[b.RoleRef.Name].Rules {
 					for _, group := range r.APIGroups {
 						for _, resource := range r.Resources {
+							if len(r.ResourceNames) > 0 {
+								resource += " of " + strings.Join(r.ResourceNames, ", ")
+							}
 							right := strings.TrimSuffix(resource+"."+group, ".") + ": " + strings.Join(r.Verbs, " ")
 							got[s.Name] = append(got[s.Name], right)
 						}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/function"
 )
 
 // broker is the ingress of a Knative broker.
@@ -61,8 +63,8 @@ func (b *broker) send(ctx context.Context, e events.Envelope) error {
 	return fmt.Errorf("the broker at %s answers %s", b.url, answer)
 }
 
-// cloudEvent is the event as the broker gets it: what the log delivers carries
-// via: log, and the log's time.
+// cloudEvent returns the event as the broker gets it: with via: log, the log's
+// time, and its sequence in the log, by which the function reads it there.
 func cloudEvent(e events.Envelope) (*event.Event, error) {
 	ce := event.New()
 	ce.SetID(e.ID)
@@ -74,6 +76,7 @@ func cloudEvent(e events.Envelope) (*event.Event, error) {
 		ce.SetExtension(k, v)
 	}
 	ce.SetExtension("via", "log")
+	ce.SetExtension(function.AttributeSequence, strconv.FormatUint(e.Sequence, 10))
 	if len(e.Data) > 0 {
 		if err := ce.SetData("application/json", []byte(e.Data)); err != nil {
 			return nil, err

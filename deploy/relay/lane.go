@@ -19,21 +19,21 @@ import (
 	"millrace.dev/triggers"
 )
 
-// lane leads the events of one function to the broker.
+// lane forwards the events of one function to the broker.
 type lane struct {
 	relay    *Relay
 	function string
 	trigger  triggers.Trigger
 	consumer jetstream.Consumer
 	table    *table
-	meters   laneMeters
+	metrics  laneMetrics
 	logger   *slog.Logger
 }
 
 func newLane(r *Relay, t triggers.Trigger) *lane {
 	return &lane{
 		relay: r, function: t.Function, trigger: t, table: newTable(),
-		meters: r.meters.lane(t.Function), logger: r.logger.With("to", t.Function),
+		metrics: r.metrics.lane(t.Function), logger: r.logger.With("to", t.Function),
 	}
 }
 
@@ -46,7 +46,7 @@ func (l *lane) open(ctx context.Context) (floor uint64, err error) {
 	}
 	js := l.relay.log.JetStream()
 	l.consumer, err = js.CreateOrUpdateConsumer(ctx, eventlog.Stream, jetstream.ConsumerConfig{
-		Durable: durable(l.function), Description: "events that the relay leads to " + l.function,
+		Durable: durable(l.function), Description: "events that the relay forwards to " + l.function,
 		FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: l.relay.options.Window,
 	})
@@ -63,11 +63,11 @@ func (l *lane) open(ctx context.Context) (floor uint64, err error) {
 	return reset.AckFloor.Stream, nil
 }
 
-// run sends until ctx ends, then lets what is being sent end.
+// run sends until ctx ends, then waits for the running requests.
 func (l *lane) run(ctx context.Context) error {
 	working := make(chan struct{}, senders)
 	var sending sync.WaitGroup
-	// What has begun ends: its requests have time-outs of their own.
+	// Deliveries that have begun end: their requests have timeouts of their own.
 	work := context.WithoutCancel(ctx)
 	consume, err := l.consumer.Consume(func(m jetstream.Msg) {
 		working <- struct{}{}
@@ -77,7 +77,7 @@ func (l *lane) run(ctx context.Context) error {
 		})
 	}, jetstream.PullMaxMessages(2*senders), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if !errors.Is(err, jetstream.ErrNoHeartbeat) {
-			l.logger.Warn("receiving from the event log was disturbed", "error", err)
+			l.logger.Warn("receiving from the event log failed", "error", err)
 		}
 	}))
 	if err != nil {
@@ -94,14 +94,14 @@ func (l *lane) run(ctx context.Context) error {
 	return err
 }
 
-// deliver does what is to be done with an event now.
+// deliver decides whether to send, wait, settle or dead-letter the event.
 func (l *lane) deliver(ctx context.Context, m jetstream.Msg) {
 	ctx, cancel := context.WithTimeout(ctx, ackWait)
 	defer cancel()
 	e, err := eventlog.FromMessage(m)
 	if err != nil {
-		// Only a bare publish past the gateway can have written it.
-		l.logger.Error("an event of the log cannot be read; it is passed over", "subject", m.Subject(), "error", err)
+		// Only a bare publish that bypassed the gateway can have written it.
+		l.logger.Error("an event of the log cannot be read and is skipped", "subject", m.Subject(), "error", err)
 		l.answer(m.Reply(), acknowledged)
 		return
 	}
@@ -114,7 +114,7 @@ func (l *lane) deliver(ctx context.Context, m jetstream.Msg) {
 	found, err := l.relay.log.Record(ctx, e.Pipeline, l.function, k.cause)
 	switch {
 	case err != nil:
-		l.logger.Warn("the record of an event could not be looked for; looking again", "id", e.ID, "error", err)
+		l.logger.Warn("the record of an event could not be read; trying again", "event", e.ID, "error", err)
 		l.again(k, m.Reply(), time.Second)
 	case len(found) > 0:
 		l.settle(k)
@@ -134,7 +134,7 @@ func (l *lane) wants(e events.Envelope) bool {
 }
 
 // send gives the event to the broker and the delivery back to the consumer,
-// until the record comes by or the pause is over.
+// until the record appears or the pause is over.
 func (l *lane) send(ctx context.Context, k key, reply string, e events.Envelope, w waiting) {
 	send := func() error { return l.relay.broker.send(ctx, e) }
 	var err error
@@ -144,15 +144,15 @@ func (l *lane) send(ctx context.Context, k key, reply string, e events.Envelope,
 		err = send()
 	}
 	var pause time.Duration
-	var no *refused
+	no, refusal := errors.AsType[*refused](err)
 	known := l.table.update(k, func(w *waiting) {
 		switch {
-		case err == nil || errors.As(err, &no):
+		case err == nil || refusal:
 			if w.sent++; w.sent == 1 {
 				w.first = time.Now()
 			}
 			w.failed, w.answer = 0, ""
-			if no != nil {
+			if refusal {
 				w.answer = no.answer
 			}
 			pause = l.relay.options.pause(w.sent)
@@ -165,9 +165,9 @@ func (l *lane) send(ctx context.Context, k key, reply string, e events.Envelope,
 			pause = d
 		}
 	})
-	l.meters.count(err, w.sent > 0)
+	l.metrics.count(err, w.sent > 0)
 	if err != nil {
-		l.logger.Warn("the broker did not take an event; it is sent again", "id", e.ID, "in", pause, "error", err)
+		l.logger.Warn("the broker did not take an event; it is sent again", "event", e.ID, "after", pause, "error", err)
 	}
 	if known {
 		l.again(k, reply, pause)
@@ -194,24 +194,24 @@ func (l *lane) giveUp(ctx context.Context, k key, reply string, e events.Envelop
 		First: w.first.UTC().Format(time.RFC3339Nano), Last: now.Format(time.RFC3339Nano),
 	}
 	if len(letter.Event.Data) > events.MaxDataBytes/2 {
-		letter.Event.Data = nil // it stands in the log under the event's id
+		letter.Event.Data = nil // the log has it under the event's id
 	}
 	done, err := l.relay.log.Append(ctx, eventlog.Commit{
 		Pipeline: e.Pipeline, Function: l.function, Handled: e.Header, Data: []events.Data{letter},
 	})
 	if err != nil {
-		l.logger.Warn("a dead letter could not be recorded; trying again", "id", e.ID, "error", err)
+		l.logger.Warn("a dead letter could not be recorded; trying again", "event", e.ID, "error", err)
 		l.again(k, reply, time.Second)
 		return
 	}
 	if !done.Duplicate {
-		l.meters.deadLetters.Inc()
-		l.logger.Error("an event is a dead letter", "id", e.ID, "type", e.Type, "pipeline", e.Pipeline, "attempts", w.sent, "reason", reason)
+		l.metrics.deadLetters.Inc()
+		l.logger.Error("an event is a dead letter", "event", e.ID, "type", e.Type, "pipeline", e.Pipeline, "attempts", w.sent, "reason", reason)
 	}
 	l.settle(k)
 }
 
-// settle ends an event's stay on the lane: its record stands in the log.
+// settle removes an event from the lane: the log has its record.
 func (l *lane) settle(k key) {
 	if reply, ok := l.table.settled(k); ok {
 		l.answer(reply, acknowledged)
@@ -224,7 +224,7 @@ func (l *lane) postpone(n name, until time.Time) {
 	if !ok {
 		return
 	}
-	l.meters.deferred.Inc()
+	l.metrics.deferred.Inc()
 	l.answer(reply, delayed(max(time.Until(until), time.Millisecond)))
 }
 

@@ -8,20 +8,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// meters are the relay's metrics, by function.
-type meters struct {
+// metrics are the relay's metrics, by function.
+type metrics struct {
 	sent, resent, deadLetters, deferred *prometheus.CounterVec
 	lag, underWay, oldest               *prometheus.GaugeVec
 }
 
-func newMeters(reg prometheus.Registerer) *meters {
+func newMetrics(reg prometheus.Registerer) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_relay_" + name, Help: help}, append([]string{"function"}, labels...))
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "millrace_relay_" + name, Help: help}, []string{"function"})
 	}
-	m := &meters{
+	m := &metrics{
 		sent:        counter("sent_total", "Requests to the broker by function and answer: taken, refused (for good) or failed.", "answer"),
 		resent:      counter("resent_total", "Requests that the broker took for events it had taken before."),
 		deadLetters: counter("deadletters_total", "Events that became dead letters because the function left no record of them."),
@@ -34,15 +34,15 @@ func newMeters(reg prometheus.Registerer) *meters {
 	return m
 }
 
-// laneMeters are those of one function.
-type laneMeters struct {
+// laneMetrics are those of one function.
+type laneMetrics struct {
 	sent                          *prometheus.CounterVec
 	resent, deadLetters, deferred prometheus.Counter
 	lag, underWay, oldest         prometheus.Gauge
 }
 
-func (m *meters) lane(function string) laneMeters {
-	return laneMeters{
+func (m *metrics) lane(function string) laneMetrics {
+	return laneMetrics{
 		sent:   m.sent.MustCurryWith(prometheus.Labels{"function": function}),
 		resent: m.resent.WithLabelValues(function), deadLetters: m.deadLetters.WithLabelValues(function), deferred: m.deferred.WithLabelValues(function),
 		lag: m.lag.WithLabelValues(function), underWay: m.underWay.WithLabelValues(function), oldest: m.oldest.WithLabelValues(function),
@@ -50,7 +50,7 @@ func (m *meters) lane(function string) laneMeters {
 }
 
 // count notes the end of a request.
-func (m laneMeters) count(err error, before bool) {
+func (m laneMetrics) count(err error, before bool) {
 	answer := "taken"
 	if _, no := errors.AsType[*refused](err); no {
 		answer = "refused"
@@ -73,12 +73,12 @@ func (r *Relay) measure(ctx context.Context) {
 	for {
 		for _, l := range r.lanes {
 			n, oldest := l.table.extent()
-			l.meters.underWay.Set(float64(n))
-			l.meters.oldest.Set(oldest.Seconds())
+			l.metrics.underWay.Set(float64(n))
+			l.metrics.oldest.Set(oldest.Seconds())
 			// A server that does not answer leaves the lag as it was.
 			asked, cancel := context.WithTimeout(ctx, time.Second)
 			if info, err := l.consumer.Info(asked); err == nil {
-				l.meters.lag.Set(float64(info.NumPending) + float64(info.NumAckPending))
+				l.metrics.lag.Set(float64(info.NumPending) + float64(info.NumAckPending))
 			}
 			cancel()
 		}

@@ -27,10 +27,11 @@ func natsAt(t *testing.T, dir string, port int) *server.Server {
 // TestNATSRestarts: a relay outlives its NATS server's restarts. What was under
 // way then is sent again, and what comes afterwards is sent.
 func TestNATSRestarts(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := natsAt(t, dir, server.RANDOM_PORT)
 	port := s.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on TCP
-	w := newWorldOver(t, s.ClientURL())
+	w := newEnvOver(t, s.ClientURL())
 	o := patient
 	o.First, o.Max = 300*time.Millisecond, time.Second
 	w.relay(t, o)

@@ -13,7 +13,9 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 
 	"millrace.dev/shared/eventlog"
 )
@@ -31,12 +34,13 @@ type secured struct {
 	roots *x509.CertPool
 	// folder has the authority's certificate, as programs find it.
 	folder string
+	users  map[string]nkeys.KeyPair
 }
 
 func newSecured(t *testing.T) secured {
 	t.Helper()
 	dir := t.TempDir()
-	s := secured{folder: filepath.Join(dir, "client"), roots: x509.NewCertPool()}
+	s := secured{folder: filepath.Join(dir, "client"), roots: x509.NewCertPool(), users: map[string]nkeys.KeyPair{}}
 	must(t, os.MkdirAll(filepath.Join(dir, "nats", "tls"), 0o750))
 	must(t, os.MkdirAll(s.folder, 0o750))
 	certificate, key := selfSigned(t)
@@ -45,6 +49,9 @@ func newSecured(t *testing.T) secured {
 	must(t, os.WriteFile(filepath.Join(dir, "nats", "tls", "tls.key"), key, 0o600))
 	must(t, os.WriteFile(filepath.Join(s.folder, "ca.crt"), certificate, 0o600))
 
+	accounts, err := os.ReadFile(filepath.Join("..", "knative", "base", "accounts.conf"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "accounts.conf"), accounts, 0o600))
 	text, err := os.ReadFile(filepath.Join("..", "knative", "overlays", "production", "nats.conf"))
 	must(t, err)
 	file := filepath.Join(dir, "nats.conf")
@@ -52,8 +59,13 @@ func newSecured(t *testing.T) secured {
 	conf := strings.NewReplacer("/etc/nats", filepath.Join(dir, "nats"), "/data/", dir+"/data/", "port: 4222", "listen: \"127.0.0.1:-1\"").Replace(string(text))
 	must(t, os.WriteFile(file, []byte(conf), 0o600))
 	t.Setenv("POD", "nats-0")
-	for _, user := range []string{"SYS", "MILLRACE", "SENDER"} {
-		t.Setenv(user+"_PASSWORD", password(strings.ToLower(user)))
+	for _, m := range regexp.MustCompile(`\$NATS_([A-Z_]+)`).FindAllStringSubmatch(string(accounts), -1) {
+		key, err := nkeys.CreateUser()
+		must(t, err)
+		public, err := key.PublicKey()
+		must(t, err)
+		t.Setenv("NATS_"+m[1], public)
+		s.users[strings.ReplaceAll(strings.ToLower(m[1]), "_", "-")] = key
 	}
 	o, err := server.ProcessConfigFile(file)
 	must(t, err)
@@ -69,15 +81,13 @@ func newSecured(t *testing.T) secured {
 	return s
 }
 
-func password(user string) string { return "secret-of-" + user }
-
-func (s secured) url(user string) string {
-	return fmt.Sprintf("tls://%s:%s@127.0.0.1:%d", user, password(user), s.port)
-}
+func (s secured) url() string { return fmt.Sprintf("tls://127.0.0.1:%d", s.port) }
 
 func (s secured) dial(t *testing.T, user string) *nats.Conn {
 	t.Helper()
-	nc, err := eventlog.Connect(s.url(user), nats.Secure(&tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}))
+	public, err := s.users[user].PublicKey()
+	must(t, err)
+	nc, err := eventlog.Connect(s.url(), nats.Nkey(public, s.users[user].Sign), nats.Secure(&tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}))
 	must(t, err)
 	t.Cleanup(nc.Close)
 	return nc
@@ -107,53 +117,52 @@ func selfSigned(t *testing.T) (certificate, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bare})
 }
 
-// TestProduction: with accounts, rights and TLS as the overlay production wants
-// them of a NATS, the log, functions and the relay's program do all they do
-// without, and nobody may take anything out of the log.
+// TestProduction: with accounts, rights and TLS as the overlay production wants them of a NATS, the relay's program does all it
+// does without, as the user relay. What every user may and may not is tried in deploy/e2e/account.
 func TestProduction(t *testing.T) {
 	s := newSecured(t)
-	nc := s.dial(t, "millrace")
-	w := newWorldOn(t, nc, s.url("millrace"))
+	w := newEnvOn(t, s.dial(t, "admin"), s.url())
+	seed, err := s.users["relay"].Seed()
+	must(t, err)
 	t.Setenv("SSL_CERT_DIR", s.folder) // as the overlay sets it: the program trusts nothing else
+	t.Setenv("MILLRACE_NATS_USER", "relay")
+	t.Setenv("MILLRACE_NATS_SEED", string(seed))
 	w.program(t, "127.0.0.1:0")
 	asked := w.ask(t, 1)
 	requested := w.record(t, "evaluate", asked)
 	w.record(t, "train-launcher", requested[0])
+}
 
-	js, err := jetstream.New(nc)
-	must(t, err)
-	ctx := t.Context()
-	if err := js.DeleteStream(ctx, eventlog.Stream); err == nil {
-		t.Error("the log can be deleted")
+// TestProductionStrangers: who has no key is not let in, nor is a server without a known certificate trusted.
+func TestProductionStrangers(t *testing.T) {
+	s := newSecured(t)
+	if _, err := nats.Connect(s.url(), nats.Secure(&tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12})); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("a stranger is answered %v", err)
 	}
-	info, err := w.Log.JetStream().Stream(ctx, eventlog.Stream)
+	public, err := s.users["admin"].PublicKey()
 	must(t, err)
-	if info.CachedInfo().State.Msgs == 0 {
-		t.Error("the log is empty")
+	if _, err := nats.Connect(s.url(), nats.Nkey(public, s.users["admin"].Sign)); err == nil {
+		t.Error("a certificate of an unknown authority is trusted")
 	}
 }
 
-// TestProductionSender: who may announce may do nothing else.
-func TestProductionSender(t *testing.T) {
+// TestProductionSetup: `relay setup` creates what the programs need, and ends; a second one changes nothing.
+func TestProductionSetup(t *testing.T) {
 	s := newSecured(t)
-	nc := s.dial(t, "sender")
-	refused := make(chan error, 10)
-	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
-	for _, subject := range []string{"events.flights.object.uploaded.gateway.0.0", "$JS.API.STREAM.CREATE.ANOTHER"} {
-		must(t, nc.Publish(subject, []byte("{}")))
-		select {
-		case err := <-refused:
-			if !errors.Is(err, nats.ErrPermissionViolation) {
-				t.Errorf("%s: %v", subject, err)
-			}
-		case <-time.After(30 * time.Second):
-			t.Errorf("a sender may publish %s", subject)
+	seed, err := s.users["setup"].Seed()
+	must(t, err)
+	for range 2 {
+		cmd := exec.Command(os.Args[0], "setup")
+		cmd.Env = append(os.Environ(), asProgram+"=1", "MILLRACE_NATS="+s.url(), "MILLRACE_NATS_USER=setup", "MILLRACE_NATS_SEED="+string(seed), "SSL_CERT_DIR="+s.folder)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	if _, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", s.port), nats.Secure(&tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12})); err == nil {
-		t.Error("a stranger is let in")
-	}
-	if _, err := nats.Connect(s.url("millrace")); err == nil {
-		t.Error("a certificate of an unknown authority is trusted")
+	js, err := jetstream.New(s.dial(t, "admin"))
+	must(t, err)
+	for _, name := range []string{"EVENTS", "INBOX", "KV_STATES", "KV_ATTEMPTS", "KV_TAILS"} {
+		if _, err := js.Stream(t.Context(), name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -17,10 +17,10 @@ import (
 )
 
 // program starts the relay as a program of its own, with quick pauses.
-func (w *world) program(t *testing.T, listen string) *exec.Cmd {
+func (w *env) program(t *testing.T, listen string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asProgram+"=1", "MILLRACE_NATS="+w.url, "MILLRACE_BROKER="+w.broker.URL, "MILLRACE_LISTEN="+listen,
+	cmd.Env = append(os.Environ(), asProgram+"=1", "MILLRACE_NATS="+w.url, "MILLRACE_ANONYMOUS=read", "MILLRACE_BROKER="+w.broker.URL, "MILLRACE_LISTEN="+listen,
 		"MILLRACE_RELAY_FIRST_PAUSE=150ms", "MILLRACE_RELAY_MAX_PAUSE=600ms", "MILLRACE_RELAY_ATTEMPTS=1000", "MILLRACE_LOG=error")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -32,9 +32,9 @@ func (w *world) program(t *testing.T, listen string) *exec.Cmd {
 
 // TestNothingLostNothingTwice: a broker that refuses, loses and repeats, and a
 // relay that is killed again and again while events come. In the end each
-// function has left one record of each event it hears.
+// function has left one record of each event that it is subscribed to.
 func TestNothingLostNothingTwice(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	w.broker.refuses, w.broker.loses, w.broker.repeats = 0.2, 0.25, 0.2
 	var asked []events.Envelope
 	stop, killed := make(chan struct{}), make(chan int)
@@ -105,7 +105,7 @@ func withVia(e events.Envelope) events.Envelope {
 
 // TestProgram: health, readiness, metrics, and an end at SIGTERM.
 func TestProgram(t *testing.T) {
-	w := newWorld(t)
+	w := newEnv(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestBadEnvironment(t *testing.T) {
 	if err == nil {
 		t.Error("the relay started")
 	}
-	for _, want := range []string{`the broker "broker" is not an HTTP URL`, "MILLRACE_RELAY_WINDOW must be", "MILLRACE_RELAY_ATTEMPTS must be"} {
+	for _, want := range []string{`the broker "broker" is not an HTTP URL`, "MILLRACE_RELAY_WINDOW is 0; it must be", "MILLRACE_RELAY_ATTEMPTS is -1; it must be"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%s\nlacks: %s", out, want)
 		}

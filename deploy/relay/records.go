@@ -12,7 +12,7 @@ import (
 	"millrace.dev/shared/eventlog"
 )
 
-// recall reads the deferrals above the floor: what they ask for is still to come.
+// recall reads the deferrals above the floor: their events are still to be sent.
 func (r *Relay) recall(ctx context.Context, floor uint64) error {
 	f := eventlog.Filter{Types: []string{events.EventDeferred{}.EventType()}, From: floor + 1}
 	for e, err := range r.log.Read(ctx, f) {
@@ -24,8 +24,8 @@ func (r *Relay) recall(ctx context.Context, floor uint64) error {
 	return nil
 }
 
-// follow lets the records that pass by settle what waits for them. Only their
-// subjects are looked at: they say which handling an event is part of.
+// follow settles the events whose records appear in the log. It reads only the
+// subjects, which name the handling that an event is part of.
 func (r *Relay) follow(ctx context.Context, from uint64) error {
 	deferral := events.EventDeferred{}.EventType()
 	c, err := r.log.JetStream().OrderedConsumer(ctx, eventlog.Stream, jetstream.OrderedConsumerConfig{
@@ -45,13 +45,13 @@ func (r *Relay) follow(ctx context.Context, from uint64) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			continue // the consumer is made anew where it was
+			continue // the consumer is recreated at its position
 		case err != nil:
 			return fmt.Errorf("follow the records in the event log: %w", err)
 		}
 		h, err := eventlog.HandlingAt(m.Subject())
 		if err != nil {
-			continue // written past the gateway: nobody's record
+			continue // a bare publish: not a record
 		}
 		if m.Headers().Get("ce-type") == deferral {
 			if e, err := eventlog.FromMessage(m); err == nil {
@@ -65,11 +65,11 @@ func (r *Relay) follow(ctx context.Context, from uint64) error {
 	}
 }
 
-// deferred notes that a function wants an event again at a time.
+// deferred notes when a function wants an event again.
 func (r *Relay) deferred(e events.Envelope) {
 	d, err := events.Decode[events.EventDeferred](e)
 	if err != nil {
-		r.logger.Error("a deferral in the log cannot be read; its event is sent again after the usual pause", "id", e.ID, "error", err)
+		r.logger.Error("a deferral in the log cannot be read; its event is sent again after the usual pause", "event", e.ID, "error", err)
 		return
 	}
 	l := r.lanes[d.Data.Function]

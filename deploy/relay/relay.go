@@ -20,7 +20,7 @@ import (
 type Options struct {
 	// Broker is the URL of the broker's ingress.
 	Broker string
-	// Triggers say who hears what; the embedded ones when nil.
+	// Triggers select each function's events; the embedded ones when nil.
 	Triggers []triggers.Trigger
 	// Window bounds the events of a lane that are under way; 256.
 	Window int
@@ -32,13 +32,13 @@ type Options struct {
 	First, Max time.Duration
 	Logger     *slog.Logger
 	Metrics    prometheus.Registerer
-	// Client sends the requests; one with a time-out of its own by default.
+	// Client sends the requests; one with a timeout by default.
 	Client *http.Client
 }
 
 const (
 	// sendTimeout bounds one request to the broker. It is well below ackWait,
-	// after which JetStream delivers what nobody has answered for.
+	// after which JetStream redelivers an unanswered message.
 	sendTimeout = 10 * time.Second
 	ackWait     = 30 * time.Second
 	// senders are the requests that a lane has under way at a time.
@@ -90,12 +90,12 @@ func (o Options) pause(n int) time.Duration {
 	return min(d, o.Max)
 }
 
-// Relay leads the log to a broker. It is safe for concurrent use.
+// Relay forwards the log to a broker. It is safe for concurrent use.
 type Relay struct {
 	log     *eventlog.Log
 	options Options
 	broker  *broker
-	meters  *meters
+	metrics *metrics
 	lanes   map[string]*lane
 	logger  *slog.Logger
 }
@@ -106,31 +106,31 @@ func New(log *eventlog.Log, o Options) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{log: log, options: o, logger: o.Logger, meters: newMeters(o.Metrics), lanes: map[string]*lane{}}
+	r := &Relay{log: log, options: o, logger: o.Logger, metrics: newMetrics(o.Metrics), lanes: map[string]*lane{}}
 	r.broker = &broker{url: o.Broker, client: o.Client}
 	for _, t := range o.Triggers {
 		if !hearsTheLog(t) {
 			continue
 		}
 		if r.lanes[t.Function] != nil {
-			return nil, fmt.Errorf("two triggers lead to %s: the relay keeps one record for each function and event", t.Function)
+			return nil, fmt.Errorf("two triggers have the subscriber %s: the relay keeps one record for each function and event", t.Function)
 		}
 		r.lanes[t.Function] = newLane(r, t)
 	}
 	if len(r.lanes) == 0 {
-		return nil, errors.New("no trigger hears the log: there is nothing to relay")
+		return nil, errors.New("no trigger matches events of the log: there is nothing to forward")
 	}
 	return r, nil
 }
 
-// hearsTheLog tells whether any event of the log can pass the trigger. The
-// gateway's hears only what did not come from there.
+// hearsTheLog reports whether an event of the log can match the trigger. The
+// gateway's matches only events from elsewhere.
 func hearsTheLog(t triggers.Trigger) bool {
 	return len(t.Types) > 0 || t.Matches(map[string]string{"via": "log"})
 }
 
-// Run relays until ctx ends, then lets what is being sent end. What stands on
-// a lane at that time is taken up by the next run.
+// Run forwards until ctx ends, then waits for the running requests. The next
+// run continues with the events that are left on the lanes.
 func (r *Relay) Run(ctx context.Context) error {
 	last, err := r.log.Last(ctx)
 	if err != nil {
@@ -151,7 +151,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer cancel()
 	failed := make(chan error, len(r.lanes)+1)
 	var running sync.WaitGroup
-	// Records from here on pass by; those before are looked for.
+	// Newer records are followed; older ones are looked up.
 	running.Go(func() { failed <- r.follow(ctx, last+1) })
 	running.Go(func() { r.measure(ctx) })
 	for _, l := range r.lanes {
@@ -167,8 +167,8 @@ func (r *Relay) Run(ctx context.Context) error {
 	return err
 }
 
-// Ready says whether the log can be reached. A broker that cannot be reached
-// is waited for: to start the relay again would not mend it.
+// Ready returns why the log cannot be reached, nil if it can. An unreachable
+// broker does not count: restarting the relay would not help.
 func (r *Relay) Ready(ctx context.Context) error { return r.log.Ready(ctx) }
 
 // durable is the name of a function's consumer.

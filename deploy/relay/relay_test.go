@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"millrace.dev/deploy/relay"
 	"millrace.dev/events"
 	"millrace.dev/functions/promote"
@@ -30,7 +32,8 @@ func letter(t *testing.T, left []events.Envelope) events.DeadLetterRecorded {
 }
 
 func TestSendsOnce(t *testing.T) {
-	w := newWorld(t)
+	t.Parallel()
+	w := newEnv(t)
 	w.relay(t, patient)
 	asked, ticked, approved := w.ask(t, 1), w.tick(t, 1), w.approve(t)
 	requested := w.record(t, "evaluate", asked)
@@ -38,7 +41,7 @@ func TestSendsOnce(t *testing.T) {
 	w.record(t, "train-launcher", ticked)
 	w.record(t, promote.Name, ticked)
 	w.record(t, promote.Name, approved)
-	// One request leads to both functions that hear a tick.
+	// One request leads to both functions that are subscribed to ticks.
 	for _, e := range []events.Envelope{asked, requested[0], ticked, approved} {
 		if n := w.broker.count(e); n != 1 {
 			t.Errorf("%s was sent %d times", e.Type, n)
@@ -47,7 +50,8 @@ func TestSendsOnce(t *testing.T) {
 }
 
 func TestUnreachableFunction(t *testing.T) {
-	w := newWorld(t)
+	t.Parallel()
+	w := newEnv(t)
 	w.broker.deaf = "evaluate"
 	w.relay(t, relay.Options{First: 20 * time.Millisecond, Max: 40 * time.Millisecond, Attempts: 3, Window: 2})
 	// More than the lane holds: each has its turn, and the other lanes go on.
@@ -71,7 +75,8 @@ func TestUnreachableFunction(t *testing.T) {
 }
 
 func TestBrokerAway(t *testing.T) {
-	w := newWorld(t)
+	t.Parallel()
+	w := newEnv(t)
 	w.broker.answer = http.StatusServiceUnavailable
 	w.relay(t, relay.Options{First: time.Hour, Max: time.Hour, Attempts: 1})
 	asked := w.ask(t, 1)
@@ -88,7 +93,8 @@ func TestBrokerAway(t *testing.T) {
 }
 
 func TestBrokerRefusesForGood(t *testing.T) {
-	w := newWorld(t)
+	t.Parallel()
+	w := newEnv(t)
 	w.broker.answer = http.StatusRequestEntityTooLarge
 	w.relay(t, relay.Options{First: 10 * time.Millisecond, Max: 10 * time.Millisecond, Attempts: 2})
 	d := letter(t, w.record(t, "evaluate", w.ask(t, 1)))
@@ -100,9 +106,10 @@ func TestBrokerRefusesForGood(t *testing.T) {
 // TestLater: what a function defers comes again when it said, neither earlier
 // nor as an attempt, also when another relay is there by then.
 func TestLater(t *testing.T) {
+	t.Parallel()
 	for _, c := range []string{"the same relay", "another relay"} {
 		t.Run(c, func(t *testing.T) {
-			w := newWorld(t)
+			w := newEnv(t)
 			const wait = 400 * time.Millisecond
 			var calls atomic.Int32
 			var due atomic.Int64
@@ -137,7 +144,8 @@ func TestLater(t *testing.T) {
 // TestNextRelay: a relay that starts sends what has no record at once, and
 // nothing else.
 func TestNextRelay(t *testing.T) {
-	w := newWorld(t)
+	t.Parallel()
+	w := newEnv(t)
 	w.broker.deaf = "evaluate"
 	stop := w.relay(t, patient)
 	lost, done := w.ask(t, 1), w.ask(t, 2)
@@ -164,7 +172,8 @@ func TestNextRelay(t *testing.T) {
 // TestForNobody: a dead letter that is sent again is for one function, and an
 // imported event for none; the others are not waited for.
 func TestForNobody(t *testing.T) {
-	w := newWorld(t)
+	t.Parallel()
+	w := newEnv(t)
 	w.broker.deaf = "train-launcher"
 	say := func(attributes map[string]string, n int) events.Envelope {
 		t.Helper()
@@ -194,7 +203,8 @@ func TestForNobody(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	w := newWorld(t)
+	t.Parallel()
+	w := newEnv(t)
 	gateway, err := triggers.For("gateway")
 	if err != nil {
 		t.Fatal(err)
@@ -208,11 +218,22 @@ func TestNew(t *testing.T) {
 		want    string
 	}{
 		{relay.Options{Broker: "here"}, "is not an HTTP URL"},
-		{relay.Options{Broker: "http://b/", Triggers: []triggers.Trigger{gateway}}, "no trigger hears the log"},
-		{relay.Options{Broker: "http://b/", Triggers: []triggers.Trigger{evaluate, evaluate}}, "two triggers lead to evaluate"},
+		{relay.Options{Broker: "http://b/", Triggers: []triggers.Trigger{gateway}}, "no trigger matches events of the log"},
+		{relay.Options{Broker: "http://b/", Triggers: []triggers.Trigger{evaluate, evaluate}}, "two triggers have the subscriber evaluate"},
 	} {
 		if _, err := relay.New(w.Log, c.options); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
+}
+
+// TestMetricNames holds the names and labels of the relay's metrics: dashboards
+// and alerts use them.
+func TestMetricNames(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	if _, err := relay.New(functiontest.New(t).Log, relay.Options{Broker: "http://b/", Metrics: registry}); err != nil {
+		t.Fatal(err)
+	}
+	functiontest.Golden(t, "testdata/metrics.txt", functiontest.Metrics(registry))
 }

@@ -8,20 +8,20 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/table"
 )
 
 const (
 	// bins of a PSI over numbers.
 	bins = 10
-	// minValues is how many values a column needs on either side to be judged:
-	// below it a bin is easily empty, and an empty bin alone is a large PSI.
+	// minValues is the number of values that a column needs on either side to be tested. With fewer, a bin is easily empty,
+	// and an empty bin alone gives a large PSI.
 	minValues = 100
 )
 
-// compare tests every feature, and the prediction. It tells how many of them
-// could not be judged.
-func compare(p *config.Pipeline, ref reference, s *served) (_ events.DriftCheck, unjudged int) {
+// compare tests every feature and the prediction. It also returns how many of them could not be tested.
+func compare(p *config.Pipeline, ref reference, s *served) (_ events.DriftCheck, untested int) {
 	c := events.DriftCheck{Version: ref.version, Batches: s.batches, Rows: s.rows, From: s.from, To: s.to, Last: s.last}
 	for _, name := range p.Spec.Model.Features {
 		was := ref.features.Column(name)
@@ -31,7 +31,7 @@ func compare(p *config.Pipeline, ref reference, s *served) (_ events.DriftCheck,
 			d, ok = refuse(name, p.DriftTest(name), err.Error())
 		}
 		if !ok {
-			unjudged++
+			untested++
 		}
 		c.Columns = append(c.Columns, d)
 	}
@@ -42,26 +42,26 @@ func compare(p *config.Pipeline, ref reference, s *served) (_ events.DriftCheck,
 		}
 		d, ok := test(config.DriftPrediction, t, ref.answers.Column(column), s.answers.Column(column))
 		if !ok {
-			unjudged++
+			untested++
 		}
 		c.Prediction = &d
 	}
-	return c, unjudged
+	return c, untested
 }
 
-// test compares one column; ok tells whether it could be judged.
+// test compares one column; ok reports whether it could be tested.
 func test(name string, t config.DriftTest, was, is *table.ColumnProfile) (_ events.ColumnDrift, ok bool) {
 	switch {
 	case was == nil:
 		return refuse(name, t, "the training data does not have it")
 	case is == nil:
-		return refuse(name, t, "what was served does not have it as "+string(was.Type))
+		return refuse(name, t, "the served rows do not have it as "+string(was.Type))
 	}
 	if d := testMissing(name, t, was, is); d.Drifted {
 		return d, true
 	}
 	if least := min(was.Count, is.Count); least < minValues {
-		return refuse(name, t, fmt.Sprintf("too few values to judge: %d, and at least %d are needed", least, minValues))
+		return refuse(name, t, fmt.Sprintf("too few values: %d, and at least %d are needed", least, minValues))
 	}
 	if t.Test == config.TestKS {
 		return testKS(name, t, was, is)
@@ -70,7 +70,7 @@ func test(name string, t config.DriftTest, was, is *table.ColumnProfile) (_ even
 }
 
 func refuse(name string, t config.DriftTest, why string) (_ events.ColumnDrift, ok bool) {
-	d := events.ColumnDrift{Column: name, Test: t.Test, Threshold: t.Threshold, Reason: fmt.Sprintf("%s was not judged: %s", name, why)}
+	d := events.ColumnDrift{Column: name, Test: t.Test, Threshold: t.Threshold, Reason: fmt.Sprintf("%s was not tested: %s", name, why)}
 	if t.Test == config.TestKS {
 		d.Threshold = t.PValue
 	}
@@ -84,7 +84,7 @@ func testKS(name string, t config.DriftTest, was, is *table.ColumnProfile) (_ ev
 	}
 	d := events.ColumnDrift{Column: name, Test: config.TestKS, Statistic: distance, PValue: &p, Threshold: t.PValue, Drifted: p < t.PValue}
 	d.Reason = fmt.Sprintf("%s has a KS distance of %s with p = %s, %s%s",
-		name, show(distance), show(p), limit(d.Drifted, "below the", "not below the", t.PValue), means(was, is))
+		name, humanize.Metric(distance), humanize.Metric(p), limit(d.Drifted, "below the", "not below the", t.PValue), means(was, is))
 	return d, true
 }
 
@@ -94,13 +94,13 @@ func testPSI(name string, t config.DriftTest, was, is *table.ColumnProfile) (_ e
 		return refuse(name, t, err.Error())
 	}
 	d := events.ColumnDrift{Column: name, Test: config.TestPSI, Statistic: psi, Threshold: t.Threshold}
-	byChance := chance(cells(was, is), was.Count, is.Count)
+	byChance := table.PSIByChance(table.PSIBins(was, is, bins), was.Count, is.Count)
 	d.Drifted = psi > t.Threshold && psi > byChance
 	switch {
 	case psi > t.Threshold && !d.Drifted:
-		d.Reason = fmt.Sprintf("%s has a PSI of %s, above the threshold of %v, but so few values give up to %s by chance", name, show(psi), t.Threshold, show(byChance))
+		d.Reason = fmt.Sprintf("%s has a PSI of %s, above the threshold of %v, but with so few values up to %s is chance", name, humanize.Metric(psi), t.Threshold, humanize.Metric(byChance))
 	default:
-		d.Reason = fmt.Sprintf("%s has a PSI of %s, %s%s", name, show(psi), limit(d.Drifted, "above the threshold of", "within the threshold of", t.Threshold), means(was, is))
+		d.Reason = fmt.Sprintf("%s has a PSI of %s, %s%s", name, humanize.Metric(psi), limit(d.Drifted, "above the threshold of", "within the threshold of", t.Threshold), means(was, is))
 	}
 	return d, true
 }
@@ -110,9 +110,9 @@ func testMissing(name string, t config.DriftTest, was, is *table.ColumnProfile) 
 	before, now := was.NullShare(), is.NullShare()
 	psi := twoBins(before, now)
 	d := events.ColumnDrift{Column: name, Test: config.TestPSI, Statistic: psi, Threshold: t.Threshold}
-	d.Drifted = psi > t.Threshold && psi > chance(2, was.Count+was.Nulls, is.Count+is.Nulls)
-	d.Reason = fmt.Sprintf("%s is missing in %s of the rows, in training it was in %s: a PSI of %s, above the threshold of %v",
-		name, perCent(now), perCent(before), show(psi), t.Threshold)
+	d.Drifted = psi > t.Threshold && psi > table.PSIByChance(2, was.Count+was.Nulls, is.Count+is.Nulls)
+	d.Reason = fmt.Sprintf("%s is missing in %s of the rows, and was missing in %s in training: a PSI of %s, above the threshold of %v",
+		name, humanize.Percent(now), humanize.Percent(before), humanize.Metric(psi), t.Threshold)
 	return d
 }
 
@@ -125,33 +125,6 @@ func twoBins(before, now float64) float64 {
 		psi += (is - was) * math.Log(is/was)
 	}
 	return psi
-}
-
-// cells is the number of bins of a PSI.
-func cells(was, is *table.ColumnProfile) int {
-	if was.Type != table.String && was.Type != table.Bool {
-		return int(min(bins, was.Distinct))
-	}
-	seen := map[any]bool{}
-	for _, c := range []*table.ColumnProfile{was, is} {
-		for v := range c.Values() {
-			seen[v] = true
-		}
-	}
-	return len(seen)
-}
-
-// chance is the PSI that is exceeded once in ten thousand times when nothing has
-// moved (a check tests many columns, and checks are many): the quantile of
-// chi-squared, by Wilson and Hilferty.
-func chance(cells int, before, now int64) float64 {
-	if cells < 2 || before == 0 || now == 0 {
-		return 0
-	}
-	const z = 3.7190 // the 99.99 % quantile of the normal distribution
-	k := float64(cells - 1)
-	root := 1 - 2/(9*k) + z*math.Sqrt(2/(9*k))
-	return k * root * root * root * (1/float64(before) + 1/float64(now))
 }
 
 // columns are the features and the prediction.
@@ -170,7 +143,7 @@ func drifted(c events.DriftCheck) []events.ColumnDrift {
 	return moved
 }
 
-// mostMoved is the column that is nearest to drift, nil if none was judged.
+// mostMoved returns the column that is nearest to drift, nil if none was tested.
 func mostMoved(c events.DriftCheck) *events.ColumnDrift {
 	all := slices.DeleteFunc(columns(c), func(d events.ColumnDrift) bool { return d.Statistic == 0 })
 	if len(all) == 0 {
@@ -183,8 +156,7 @@ func mostMoved(c events.DriftCheck) *events.ColumnDrift {
 // maxColumns is how many columns an event carries.
 const maxColumns = 500
 
-// shorten leaves those that have moved farthest, when there are too many for an
-// event.
+// shorten keeps the columns that have moved farthest when there are too many for an event.
 func shorten(all []events.ColumnDrift) []events.ColumnDrift {
 	if len(all) <= maxColumns {
 		return all

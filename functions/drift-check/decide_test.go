@@ -9,9 +9,10 @@ import (
 	"millrace.dev/shared/state"
 )
 
-// TestDecideAfterTheClock: the cooldown counts forward only. Drift that was told
+// TestDecideAfterTheClock: the cooldown counts forward only. Drift that was reported
 // at a time which the clock was set back over keeps none quiet.
 func TestDecideAfterTheClock(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 3, 29, 2, 30, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
 		detected time.Time

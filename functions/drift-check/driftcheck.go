@@ -10,6 +10,7 @@ import (
 	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/function"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/state"
 )
 
@@ -18,32 +19,29 @@ const Name = "drift-check"
 
 // Config is what an installation sets.
 type Config struct {
-	// Timeout of one check.
+	// How long one check may take.
 	Timeout time.Duration `env:"MILLRACE_DRIFT_CHECK_TIMEOUT" envDefault:"5m"`
 }
 
 // Validate reports every mistake at once.
 func (c Config) Validate() error {
-	if c.Timeout <= 0 {
-		return fmt.Errorf("MILLRACE_DRIFT_CHECK_TIMEOUT is %s; it must be more than 0", c.Timeout)
-	}
-	return nil
+	return function.AboveZero("MILLRACE_DRIFT_CHECK_TIMEOUT", c.Timeout)
 }
 
 // F is the function. It is safe for concurrent use.
 type F struct {
-	function.Deps
-	cfg Config
-	// statistic is the newest one of each column.
+	deps function.Deps
+	cfg  Config
+	// statistic has the newest statistic of each column.
 	statistic *prometheus.GaugeVec
 }
 
-// New makes the function.
+// New returns the function, or the mistake in cfg.
 func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	f := &F{Deps: deps, cfg: cfg, statistic: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+	f := &F{deps: deps, cfg: cfg, statistic: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "millrace_drift_statistic", Help: "How far a column, or the prediction, has moved: PSI, or the KS distance.",
 	}, []string{"pipeline", "column", "test"})}
 	if err := deps.Metrics.Register(f.statistic); err != nil {
@@ -52,7 +50,7 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	return f, nil
 }
 
-// Register registers what the function hears.
+// Register subscribes the function to its events.
 func (f *F) Register(m *function.Mux) {
 	guard, timeout := function.Guard("drift"), function.Timeout(f.cfg.Timeout)
 	function.Handle(m, f.predicted, guard, timeout)
@@ -65,7 +63,7 @@ func (f *F) predicted(ctx context.Context, e events.Event[events.PredictionsLogg
 		return function.Nothing("nothing to compare with: %s has no champion", p.Name)
 	}
 	if have, want := p.Predictions.UncheckedRows, max(minValues, p.Config.Spec.Monitor.Every.Rows); have < want {
-		return function.Nothing("%s of %s since the last check", grouped(have), count(want, "row"))
+		return function.Nothing("%s of %s since the last check", humanize.Int(have), humanize.Count(want, "row"))
 	}
 	return f.check(ctx, e.Time, p)
 }
@@ -73,63 +71,62 @@ func (f *F) predicted(ctx context.Context, e events.Event[events.PredictionsLogg
 func (f *F) ticked(ctx context.Context, e events.Event[events.ScheduleTicked], p *state.Pipeline) ([]events.Data, error) {
 	switch {
 	case e.Data.Action != Name:
-		return function.Nothing("a tick to %s is for others", e.Data.Action)
+		return function.Nothing("a tick for %s does not concern this function", e.Data.Action)
 	case p.Config == nil || p.Route.Champion == 0:
 		return function.Nothing("nothing to compare with: %s has no champion", p.Name)
 	case p.Predictions.UncheckedRows < minValues:
-		return function.Nothing("%s predicted since the last check; it takes %d", count(p.Predictions.UncheckedRows, "row"), minValues)
+		return function.Nothing("%s predicted since the last check, of at least %d", humanize.Count(p.Predictions.UncheckedRows, "row"), minValues)
 	}
 	return f.check(ctx, e.Time, p)
 }
 
-// check compares the batches that no check has seen with the champion's
-// training.
+// check compares the batches that no check has seen with the champion's training.
 func (f *F) check(ctx context.Context, now time.Time, p *state.Pipeline) ([]events.Data, error) {
 	ref, err := f.reference(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("check %s for drift: %w", p.Name, err)
 	}
 	if ref.features == nil {
-		return function.Nothing("nothing to compare with: champion v%d came of no run, and %s has no dataset", ref.version, p.Name)
+		return function.Nothing("nothing to compare with: champion v%d has no run, and %s has no dataset", ref.version, p.Name)
 	}
 	served, err := f.served(ctx, p, ref)
 	if err != nil {
 		return nil, fmt.Errorf("check %s for drift: %w", p.Name, err)
 	}
 	if served.rows == 0 {
-		return function.Nothing("none of the %d batches since the last check is in the artifact store any more", len(p.Predictions.Unchecked))
+		return function.Nothing("the %d batches since the last check are no longer in the artifact store", len(p.Predictions.Unchecked))
 	}
-	c, unjudged := compare(p.Config, ref, served)
+	c, untested := compare(p.Config, ref, served)
 	for _, d := range columns(c) {
 		f.statistic.WithLabelValues(p.Name, d.Column, d.Test).Set(d.Statistic)
 	}
-	return decide(p, now, c, unjudged), nil
+	return decide(p, now, c, untested), nil
 }
 
-// decide says what follows from a check.
-func decide(p *state.Pipeline, now time.Time, c events.DriftCheck, unjudged int) []events.Data {
+// decide returns the event that follows from a check.
+func decide(p *state.Pipeline, now time.Time, c events.DriftCheck, untested int) []events.Data {
 	moved := drifted(c)
 	monitor := p.Config.Spec.Monitor
-	tests := count(len(c.Columns), "feature")
+	tests := humanize.Count(len(c.Columns), "feature")
 	if c.Prediction != nil {
 		tests += " and the prediction"
 	}
-	if unjudged > 0 {
-		tests += fmt.Sprintf(" (%d could not be judged)", unjudged)
+	if untested > 0 {
+		tests += fmt.Sprintf(" (%d could not be tested)", untested)
 	}
 	c.Columns = shorten(c.Columns)
-	over := "over " + count(c.Rows, "row")
+	over := "in " + humanize.Count(c.Rows, "row")
 	if len(moved) == 0 {
-		c.Reason = fmt.Sprintf("no drift in %s %s", tests, over)
+		c.Reason = fmt.Sprintf("no drift of %s %s", tests, over)
 		if most := mostMoved(c); most != nil {
-			c.Reason += ": the most is " + most.Reason
+			c.Reason += ": the largest is " + most.Reason
 		}
 		return []events.Data{events.DriftChecked{DriftCheck: c}}
 	}
 	c.Reason = fmt.Sprintf("%s drifted %s: %s", names(moved), over, moved[0].Reason)
-	// Less than none is since a time that the clock was set back over.
+	// Negative when the clock was set back.
 	if since := now.Sub(p.Drift.Detected); !p.Drift.Detected.IsZero() && since >= 0 && since < monitor.Cooldown.Std() {
-		c.Reason += fmt.Sprintf("; it was told %s ago and is not told again within %s", config.Duration(since.Round(time.Second)), monitor.Cooldown)
+		c.Reason += fmt.Sprintf("; reported %s ago, and not again within the cooldown of %s", config.Duration(since.Round(time.Second)), monitor.Cooldown)
 		return []events.Data{events.DriftChecked{DriftCheck: c}}
 	}
 	return []events.Data{events.DriftDetected{DriftCheck: c, Action: monitor.OnDrift}}

@@ -38,18 +38,18 @@ spec:
   monitor: {%s}
 `
 
-// world is a pipeline whose champion was trained on January to March.
-type world struct {
-	*functiontest.Bench
+// env is a pipeline whose champion was trained on January to March.
+type env struct {
+	*functiontest.Env
 	t *testing.T
 	f *driftcheck.F
 }
 
 const pipeline = "flights"
 
-func newWorld(t *testing.T, monitor string) *world {
+func newEnv(t *testing.T, monitor string) *env {
 	t.Helper()
-	w := &world{Bench: functiontest.New(t), t: t}
+	w := &env{Env: functiontest.New(t), t: t}
 	w.ConfigureYAML(t, fmt.Sprintf(flights, monitor))
 	f, err := driftcheck.New(driftcheck.Config{Timeout: time.Minute}, w.Deps(t, driftcheck.Name))
 	must(t, err)
@@ -57,8 +57,8 @@ func newWorld(t *testing.T, monitor string) *world {
 	return w
 }
 
-// withChampion announces a run, its evaluation, and its promotion.
-func (w *world) withChampion() {
+// withChampion emits a run, its evaluation, and its promotion.
+func (w *env) withChampion() {
 	w.t.Helper()
 	train := w.put(filepath.Join("testdata", "train.parquet"))
 	w.Announce(w.t, pipeline, "train-launcher",
@@ -79,7 +79,7 @@ func (w *world) withChampion() {
 	w.promoted(1)
 }
 
-func (w *world) promoted(version int) {
+func (w *env) promoted(version int) {
 	w.t.Helper()
 	weights := []events.Weight{{Version: version, Percent: 100}}
 	w.Announce(w.t, pipeline, "promote",
@@ -87,14 +87,14 @@ func (w *world) promoted(version int) {
 		events.RolloutCompleted{Version: version, Weights: weights, Reason: "test"})
 }
 
-func (w *world) put(path string) events.Ref {
+func (w *env) put(path string) events.Ref {
 	w.t.Helper()
 	ref, err := w.Artifacts.PutFile(functiontest.Context(w.t), path, filepath.Ext(path), false)
 	must(w.t, err)
 	return ref
 }
 
-func (w *world) profile(name string) events.Ref {
+func (w *env) profile(name string) events.Ref {
 	w.t.Helper()
 	p, err := table.ProfileFile(functiontest.Context(w.t), filepath.Join("testdata", name))
 	must(w.t, err)
@@ -106,7 +106,7 @@ func (w *world) profile(name string) events.Ref {
 }
 
 // logged writes rows from to to of a month as a batch of the prediction log.
-func (w *world) logged(month string, from, to, version int, change ...func(*table.Batch)) events.Ref {
+func (w *env) logged(month string, from, to, version int, change ...func(*table.Batch)) events.Ref {
 	w.t.Helper()
 	r, err := table.Open(filepath.Join("testdata", month+".parquet"), nil)
 	must(w.t, err)
@@ -162,8 +162,8 @@ func (w *world) logged(month string, from, to, version int, change ...func(*tabl
 	return w.put(path)
 }
 
-// predicted announces rows of a month as answered by the version.
-func (w *world) predicted(month string, from, to, version int, change ...func(*table.Batch)) events.Envelope {
+// predicted emits rows of a month as answered by the version.
+func (w *env) predicted(month string, from, to, version int, change ...func(*table.Batch)) events.Envelope {
 	w.t.Helper()
 	return w.Announce(w.t, pipeline, "inference", events.PredictionsLogged{
 		Batch: w.logged(month, from, to, version, change...), Rows: int64(to - from),
@@ -173,7 +173,7 @@ func (w *world) predicted(month string, from, to, version int, change ...func(*t
 }
 
 // handled gives the one event that the handling led to.
-func (w *world) handled(e events.Envelope) events.Envelope {
+func (w *env) handled(e events.Envelope) events.Envelope {
 	w.t.Helper()
 	out := slices.DeleteFunc(w.Handle(w.t, w.f, driftcheck.Name, e), func(e events.Envelope) bool {
 		return e.Type == events.EventHandled{}.EventType() && strings.Contains(string(e.Data), "announced ")
@@ -185,24 +185,24 @@ func (w *world) handled(e events.Envelope) events.Envelope {
 	return out[0]
 }
 
-func (w *world) detected(e events.Envelope) events.DriftDetected {
+func (w *env) detected(e events.Envelope) events.DriftDetected {
 	w.t.Helper()
 	return functiontest.Data[events.DriftDetected](w.t, w.handled(e))
 }
 
-func (w *world) checked(e events.Envelope) events.DriftChecked {
+func (w *env) checked(e events.Envelope) events.DriftChecked {
 	w.t.Helper()
 	return functiontest.Data[events.DriftChecked](w.t, w.handled(e))
 }
 
-func (w *world) nothing(e events.Envelope, reason string) {
+func (w *env) nothing(e events.Envelope, reason string) {
 	w.t.Helper()
 	if got := functiontest.Data[events.EventHandled](w.t, w.handled(e)).Reason; !strings.Contains(got, reason) {
 		w.t.Errorf("reason %q, want %q", got, reason)
 	}
 }
 
-func (w *world) tick(action string) events.Envelope {
+func (w *env) tick(action string) events.Envelope {
 	w.t.Helper()
 	return w.Announce(w.t, pipeline, "schedule", events.ScheduleTicked{Schedule: "nightly", Action: action, Due: time.Now().Format(time.RFC3339Nano), Pipeline: pipeline})[0]
 }
@@ -223,7 +223,8 @@ func must(t testing.TB, err error) {
 }
 
 func TestAprilHasDriftedFromWinter(t *testing.T) {
-	w := newWorld(t, "every: {rows: 4000}, on_drift: retrain, drift: {test: psi, threshold: 0.2}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 4000}, on_drift: retrain, drift: {test: psi, threshold: 0.2}")
 	w.withChampion()
 	w.nothing(w.predicted("april", 0, 2000, 1), "2,000 of 4,000 rows since the last check")
 	last := w.predicted("april", 2000, 5000, 1)
@@ -248,12 +249,13 @@ func TestAprilHasDriftedFromWinter(t *testing.T) {
 }
 
 func TestMoreOfTheSameHasNot(t *testing.T) {
+	t.Parallel()
 	for _, drift := range []string{"{test: psi}", "{test: ks, p_value: 0.001}"} {
 		t.Run(drift, func(t *testing.T) {
-			w := newWorld(t, "every: {rows: 5000}, drift: "+drift)
+			w := newEnv(t, "every: {rows: 5000}, drift: "+drift)
 			w.withChampion()
 			c := w.checked(w.predicted("march", 0, 5000, 1))
-			if !strings.Contains(c.Reason, "no drift in 5 features and the prediction over 5,000 rows") {
+			if !strings.Contains(c.Reason, "no drift of 5 features and the prediction in 5,000 rows") {
 				t.Error(c.Reason)
 			}
 		})
@@ -263,11 +265,12 @@ func TestMoreOfTheSameHasNot(t *testing.T) {
 // What a few rows look like is mostly chance: the PSI of a column with many
 // values is then large without drift.
 func TestFewRowsAreNotTakenForDrift(t *testing.T) {
-	w := newWorld(t, "every: {rows: 40}, drift: {threshold: 0.05}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 40}, drift: {threshold: 0.05}")
 	w.withChampion()
 	w.nothing(w.predicted("march", 0, 40, 1), "40 of 100 rows since the last check")
 	c := w.checked(w.predicted("march", 40, 100, 1))
-	if !strings.Contains(column(c.DriftCheck, "carrier").Reason, "by chance") {
+	if !strings.Contains(column(c.DriftCheck, "carrier").Reason, "is chance") {
 		t.Errorf("carrier: %+v", column(c.DriftCheck, "carrier"))
 	}
 	for from := 100; from < 2000; from += 100 {
@@ -276,7 +279,8 @@ func TestFewRowsAreNotTakenForDrift(t *testing.T) {
 }
 
 func TestSecondDeliveryHasNoEffect(t *testing.T) {
-	w := newWorld(t, "every: {rows: 1000}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 1000}")
 	w.withChampion()
 	e := w.predicted("april", 0, 1000, 1)
 	w.detected(e)
@@ -287,7 +291,8 @@ func TestSecondDeliveryHasNoEffect(t *testing.T) {
 
 // Deliveries that come at once lead to one check.
 func TestBatchesAreCheckedOnce(t *testing.T) {
-	w := newWorld(t, "every: {rows: 1000}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 1000}")
 	w.withChampion()
 	a, b := w.predicted("april", 0, 1000, 1), w.predicted("april", 1000, 2000, 1)
 	done := make(chan struct{}, 2)
@@ -305,25 +310,27 @@ func TestBatchesAreCheckedOnce(t *testing.T) {
 }
 
 func TestCooldown(t *testing.T) {
-	w := newWorld(t, "every: {rows: 1000}, on_drift: notify, cooldown: 1h")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 1000}, on_drift: notify, cooldown: 1h")
 	w.withChampion()
 	if d := w.detected(w.predicted("april", 0, 1000, 1)); d.Action != "notify" {
 		t.Errorf("action %s", d.Action)
 	}
 	e := w.predicted("april", 1000, 2000, 1)
 	c := w.checked(e)
-	if !column(c.DriftCheck, "temp").Drifted || !strings.Contains(c.Reason, "is not told again within 1h") {
+	if !column(c.DriftCheck, "temp").Drifted || !strings.Contains(c.Reason, "not again within the cooldown of 1h") {
 		t.Error(c.Reason)
 	}
 	// The same news two hours later is news. (The time is the event's.)
-	w = newWorld(t, "every: {rows: 1000}, on_drift: notify, cooldown: 0s")
+	w = newEnv(t, "every: {rows: 1000}, on_drift: notify, cooldown: 0s")
 	w.withChampion()
 	w.detected(w.predicted("april", 0, 1000, 1))
 	w.detected(w.predicted("april", 1000, 2000, 1))
 }
 
 func TestTestsOfSingleColumns(t *testing.T) {
-	w := newWorld(t, "every: {rows: 5000}, drift: {threshold: 50, columns: {temp: {test: ks, p_value: 0.01}, prediction: {threshold: 0.001}}}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 5000}, drift: {threshold: 50, columns: {temp: {test: ks, p_value: 0.01}, prediction: {threshold: 0.001}}}")
 	w.withChampion()
 	d := w.detected(w.predicted("april", 0, 5000, 1))
 	temp := column(d.DriftCheck, "temp")
@@ -339,7 +346,8 @@ func TestTestsOfSingleColumns(t *testing.T) {
 }
 
 func TestPredictionOfTheChampionAlone(t *testing.T) {
-	w := newWorld(t, "every: {rows: 2000}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 2000}")
 	w.withChampion()
 	w.predicted("march", 0, 1000, 1)
 	c := w.checked(w.predicted("march", 1000, 2000, 2, func(b *table.Batch) {
@@ -362,7 +370,8 @@ func TestPredictionOfTheChampionAlone(t *testing.T) {
 }
 
 func TestMissingValuesAreDrift(t *testing.T) {
-	w := newWorld(t, "every: {rows: 1000}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 1000}")
 	w.withChampion()
 	d := w.detected(w.predicted("march", 0, 1000, 1, func(b *table.Batch) {
 		v := b.Column("distance")
@@ -385,24 +394,26 @@ func TestMissingValuesAreDrift(t *testing.T) {
 }
 
 func TestTicks(t *testing.T) {
-	w := newWorld(t, "every: {rows: 1000000}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 1000000}")
 	w.nothing(w.tick("drift-check"), "no champion")
 	w.withChampion()
-	w.nothing(w.tick("sweep"), "for others")
-	w.nothing(w.tick("drift-check"), "0 rows predicted since the last check; it takes 100")
+	w.nothing(w.tick("sweep"), "does not concern this function")
+	w.nothing(w.tick("drift-check"), "0 rows predicted since the last check, of at least 100")
 	w.nothing(w.predicted("april", 0, 1000, 1), "1,000 of 1,000,000 rows")
 	w.detected(w.tick("drift-check"))
-	w.nothing(w.tick("drift-check"), "0 rows predicted since the last check; it takes 100")
+	w.nothing(w.tick("drift-check"), "0 rows predicted since the last check, of at least 100")
 }
 
 func TestAChampionWithoutARun(t *testing.T) {
-	register := func(w *world) {
+	t.Parallel()
+	register := func(w *env) {
 		ref := w.put(filepath.Join("testdata", "train.parquet"))
 		w.Announce(t, pipeline, "gateway", events.ModelRegistered{Model: events.Model{Format: "onnx", Digest: ref.Digest, Files: []events.File{{Name: "model.onnx", Ref: ref}}}})
 		w.promoted(1)
 	}
 	t.Run("is compared with the dataset", func(t *testing.T) {
-		w := newWorld(t, "every: {rows: 1000}")
+		w := newEnv(t, "every: {rows: 1000}")
 		data := w.put(filepath.Join("testdata", "train.parquet"))
 		profile := w.profile("train.parquet")
 		w.Announce(t, pipeline, "validate", events.DatasetValidated{
@@ -416,14 +427,15 @@ func TestAChampionWithoutARun(t *testing.T) {
 		}
 	})
 	t.Run("is compared with nothing", func(t *testing.T) {
-		w := newWorld(t, "every: {rows: 1000}")
+		w := newEnv(t, "every: {rows: 1000}")
 		register(w)
-		w.nothing(w.predicted("april", 0, 1000, 1), "nothing to compare with: champion v1 came of no run")
+		w.nothing(w.predicted("april", 0, 1000, 1), "nothing to compare with: champion v1 has no run")
 	})
 }
 
 func TestBatchesThatAreGoneArePassedOver(t *testing.T) {
-	w := newWorld(t, "every: {rows: 2000}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 2000}")
 	w.withChampion()
 	gone := functiontest.Data[events.PredictionsLogged](t, w.predicted("april", 0, 1000, 1))
 	path, err := w.Artifacts.Path(functiontest.Context(t), gone.Batch)
@@ -434,7 +446,7 @@ func TestBatchesThatAreGoneArePassedOver(t *testing.T) {
 	}
 }
 
-func (w *world) labelled(joined events.Ref, matched int64) events.Envelope {
+func (w *env) labelled(joined events.Ref, matched int64) events.Envelope {
 	w.t.Helper()
 	data := joined
 	if joined.IsZero() {
@@ -447,12 +459,13 @@ func (w *world) labelled(joined events.Ref, matched int64) events.Envelope {
 }
 
 func TestQualityOnLabels(t *testing.T) {
-	w := newWorld(t, "every: {rows: 100000}")
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 100000}")
 	w.nothing(w.labelled(events.Ref{}, 0), "no champion")
 	w.withChampion()
 	w.predicted("april", 0, 5000, 1)
-	w.nothing(w.labelled(events.Ref{}, 0), "none of the 5,000 labels found its prediction")
-	w.nothing(w.labelled(w.logged("april", 0, 5000, 2), 5000), "was answered by champion v1")
+	w.nothing(w.labelled(events.Ref{}, 0), "no prediction was found for any of the 5,000 labels")
+	w.nothing(w.labelled(w.logged("april", 0, 5000, 2), 5000), "champion v1 answered none")
 
 	c := w.checked(w.labelled(w.logged("april", 0, 5000, 1), 5000))
 	var want map[string]float64
@@ -467,10 +480,10 @@ func TestQualityOnLabels(t *testing.T) {
 			t.Errorf("%s is %.12g, scikit-learn says %.12g", m.Name, m.Value, want[m.Name])
 		}
 	}
-	if !strings.Contains(c.Reason, "where its evaluation found 0.68; that is worse, beyond chance") {
+	if !strings.Contains(c.Reason, "where its evaluation found 0.6800; that is worse, beyond chance") {
 		t.Error(c.Reason)
 	}
 	if p := w.State(t, pipeline); p.Predictions.UncheckedRows != 5000 {
-		t.Errorf("%d rows are unchecked; quality is no check of them", p.Predictions.UncheckedRows)
+		t.Errorf("%d rows are unchecked; quality is not a check of them", p.Predictions.UncheckedRows)
 	}
 }

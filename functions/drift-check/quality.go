@@ -12,6 +12,7 @@ import (
 	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/function"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/metric"
 	"millrace.dev/shared/state"
 	"millrace.dev/shared/table"
@@ -27,9 +28,9 @@ func (f *F) labelled(ctx context.Context, e events.Event[events.LabelsIngested],
 	case p.Config == nil || champion == nil:
 		return function.Nothing("nothing to measure: %s has no champion", p.Name)
 	case e.Data.Joined.IsZero():
-		return function.Nothing("none of the %s found its prediction", count(e.Data.Rows, "label"))
+		return function.Nothing("no prediction was found for any of the %s", humanize.Count(e.Data.Rows, "label"))
 	}
-	path, err := f.Artifacts.Path(ctx, e.Data.Joined)
+	path, err := f.deps.Artifacts.Path(ctx, e.Data.Joined)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func (f *F) labelled(ctx context.Context, e events.Event[events.LabelsIngested],
 		return nil, fmt.Errorf("measure the champion of %s on labels: %w", p.Name, err)
 	}
 	if a.Rows() == 0 {
-		return function.Nothing("none of the %s with a label was answered by champion v%d", count(e.Data.Matched, "row"), champion.Version)
+		return function.Nothing("champion v%d answered none of the %s with a label", champion.Version, humanize.Count(e.Data.Matched, "row"))
 	}
 	c := events.DriftCheck{Version: champion.Version, QualityRows: int64(a.Rows())}
 	for _, name := range p.Config.Spec.Evaluate.Metrics {
@@ -52,15 +53,17 @@ func (f *F) labelled(ctx context.Context, e events.Event[events.LabelsIngested],
 		if err != nil {
 			continue // it has no value on these rows
 		}
-		low, high := m.Interval(confidence)
-		c.Quality = append(c.Quality, events.Metric{Name: name, Value: m.Value, Low: &low, High: &high})
+		of := events.Metric{Name: name, Value: m.Value}
+		if low, high := m.Interval(confidence); !math.IsNaN(low) {
+			of.Low, of.High = &low, &high
+		}
+		c.Quality = append(c.Quality, of)
 	}
 	c.Reason = qualityReason(c, champion)
 	return []events.Data{events.DriftChecked{DriftCheck: c}}, nil
 }
 
-// classes are the label's values in the training data, in order: what the
-// classes are where the pipeline does not say.
+// classes returns the label's values in the training data, in order. They are the classes when the pipeline lists none.
 func (f *F) classes(ctx context.Context, p *state.Pipeline, champion *state.Model) ([]string, error) {
 	at := p.Dataset.Profile
 	if run := p.Run(champion.Run); run != nil {
@@ -79,7 +82,7 @@ func (f *F) classes(ctx context.Context, p *state.Pipeline, champion *state.Mode
 	return classes, nil
 }
 
-// readAnswers reads what the version answered and what was right.
+// readAnswers reads the version's answers and the labels.
 func readAnswers(ctx context.Context, path string, p *config.Pipeline, classes []string, version int64) (_ metric.Answers, err error) {
 	r, err := table.Open(path, []string{versionColumn, predictionColumn, scoreColumn, p.Spec.Model.Label})
 	if err != nil {
@@ -182,14 +185,14 @@ func text(typ table.Type, v *table.Vector, row int) string {
 	return strconv.FormatBool(v.Bools[row])
 }
 
-// qualityReason sets the first metric beside that of the evaluation.
+// qualityReason compares the first metric with that of the evaluation.
 func qualityReason(c events.DriftCheck, champion *state.Model) string {
-	rows := count(c.QualityRows, "row") + " with a label"
+	rows := humanize.Count(c.QualityRows, "row") + " with a label"
 	if len(c.Quality) == 0 {
 		return fmt.Sprintf("champion v%d answered %s, on which no metric has a value", champion.Version, rows)
 	}
 	m := c.Quality[0]
-	reason := fmt.Sprintf("champion v%d has %s %s on %s", champion.Version, m.Name, show(m.Value), rows)
+	reason := fmt.Sprintf("champion v%d has %s %s on %s", champion.Version, m.Name, humanize.Metric(m.Value), rows)
 	if champion.Evaluation == nil {
 		return reason
 	}
@@ -197,7 +200,7 @@ func qualityReason(c events.DriftCheck, champion *state.Model) string {
 	if !ok {
 		return reason
 	}
-	reason += fmt.Sprintf(", where its evaluation found %s", show(was.Value))
+	reason += fmt.Sprintf(", where its evaluation found %s", humanize.Metric(was.Value))
 	if was.Low == nil || was.High == nil {
 		return reason
 	}

@@ -15,7 +15,7 @@ import (
 // reference is what the champion was trained on and what it answered then.
 type reference struct {
 	version  int
-	features *table.Profile // nil if there is none
+	features *table.Profile // nil without a profile
 	// answers are those over the champion's hold-out, nil if it was not judged.
 	answers *table.Profile
 }
@@ -40,7 +40,7 @@ func (f *F) reference(ctx context.Context, p *state.Pipeline) (reference, error)
 	if champion.Evaluation == nil || champion.Evaluation.Report.IsZero() {
 		return r, nil
 	}
-	raw, err := f.Artifacts.Bytes(ctx, champion.Evaluation.Report, maxReportBytes)
+	raw, err := f.deps.Artifacts.Bytes(ctx, champion.Evaluation.Report, maxReportBytes)
 	if errors.Is(err, artifact.ErrNotFound) {
 		return r, nil
 	}
@@ -55,12 +55,12 @@ func (f *F) reference(ctx context.Context, p *state.Pipeline) (reference, error)
 	return r, err
 }
 
-// profile reads a profile; nil if there is none.
+// profile reads a profile; nil for a zero reference.
 func (f *F) profile(ctx context.Context, ref events.Ref) (*table.Profile, error) {
 	if ref.IsZero() {
 		return nil, nil
 	}
-	raw, err := f.Artifacts.Bytes(ctx, ref, maxProfileBytes)
+	raw, err := f.deps.Artifacts.Bytes(ctx, ref, maxProfileBytes)
 	if err != nil {
 		return nil, err
 	}

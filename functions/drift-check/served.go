@@ -39,7 +39,7 @@ const batchRows = 8192
 // served measures the batches that no check has seen. Those whose bytes are
 // gone are passed over.
 func (f *F) served(ctx context.Context, p *state.Pipeline, ref reference) (_ *served, err error) {
-	folder, err := f.Artifacts.TempDir("drift-*")
+	folder, err := f.deps.Artifacts.TempDir("drift-*")
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (f *F) served(ctx context.Context, p *state.Pipeline, ref reference) (_ *se
 
 	for _, b := range p.Predictions.Unchecked {
 		s.last = b.Event
-		path, err := f.Artifacts.Path(ctx, b.Ref)
+		path, err := f.deps.Artifacts.Path(ctx, b.Ref)
 		if errors.Is(err, artifact.ErrNotFound) {
 			continue
 		}

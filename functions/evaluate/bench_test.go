@@ -20,7 +20,7 @@ import (
 func BenchmarkEvaluate(b *testing.B) {
 	for _, rows := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
-			w := newWorld(b, tumours, "{metric: roc_auc, min: 0.9}", "{metric: roc_auc, champion: {margin: 0.01}}")
+			w := newEnv(b, tumours, "{metric: roc_auc, min: 0.9}", "{metric: roc_auc, champion: {margin: 0.01}}")
 			w.trained("tumours", "tumours-similar")
 			w.promoted()
 			d := w.started("tumours")
@@ -47,7 +47,7 @@ func BenchmarkEvaluate(b *testing.B) {
 }
 
 // repeated stores a table of testdata, its rows over and over again.
-func (w *world) repeated(name string, rows int) events.Ref {
+func (w *env) repeated(name string, rows int) events.Ref {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), "repeated.parquet")
 	var out *table.Writer

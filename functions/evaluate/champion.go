@@ -14,26 +14,26 @@ import (
 	"millrace.dev/shared/table"
 )
 
-// loadChampion loads the model that serves. It is nil when there is none to
-// compare with; a note then says why if there should be.
-func (f *F) loadChampion(ctx context.Context, c *evaluation) (*contender, error) {
+// loadChampion loads the model that serves. It is nil if there is no champion
+// to compare with; if there should be one, a note has the reason.
+func (f *F) loadChampion(ctx context.Context, c *evaluation) (*loadedModel, error) {
 	if c.champion == nil {
 		return nil, nil
 	}
-	k := &contender{}
+	k := &loadedModel{patience: f.cfg.ProbeTimeout}
 	err := f.openChampion(ctx, c, k)
 	if err == nil {
 		return k, nil
 	}
 	k.close()
-	if bad := (*refusal)(nil); errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*refusal](err); ok {
 		c.dropChampion(bad)
 		return nil, nil
 	}
 	return nil, err
 }
 
-func (f *F) openChampion(ctx context.Context, c *evaluation, k *contender) error {
+func (f *F) openChampion(ctx context.Context, c *evaluation, k *loadedModel) error {
 	path, err := f.place(ctx, k, c.champion.Model)
 	if errors.Is(err, artifact.ErrNotFound) {
 		return refuse("its files are not in the artifact store any more")
@@ -48,11 +48,11 @@ func (f *F) openChampion(ctx context.Context, c *evaluation, k *contender) error
 	if err != nil {
 		return err
 	}
-	if k.contract, err = f.contract(ctx, rules, c.championProfile); err != nil {
+	if k.contract, err = f.contract(ctx, rules, c.championProfile, k.model.Signature().Classes); err != nil {
 		return err
 	}
 	k.contract.Task = c.config.Spec.Model.Task
-	holdout, err := f.Artifacts.Path(ctx, c.holdout)
+	holdout, err := f.deps.Artifacts.Path(ctx, c.holdout)
 	if err != nil {
 		return err
 	}
@@ -74,21 +74,27 @@ func (f *F) openChampion(ctx context.Context, c *evaluation, k *contender) error
 	return nil
 }
 
-// dropChampion notes why the champion is no measure.
+// dropChampion notes why there is no comparison with the champion.
 func (c *evaluation) dropChampion(why error) {
 	c.note("champion v%d cannot run on this hold-out: %s", c.champion.Version, why)
 	c.report.Champion = nil
 }
 
-// configOf is the configuration that the champion was trained under: the log
-// has all of them, and the features may have changed since.
+// configOf returns the configuration that the champion was trained under: the
+// log has all of them, and the features may have changed since.
 func (f *F) configOf(ctx context.Context, c *evaluation) (*config.Pipeline, error) {
-	if c.championConfig == "" || c.championConfig == c.digest {
+	return f.trainedUnder(ctx, c, c.championConfig, c.champion.Version)
+}
+
+// trainedUnder returns the configuration of that digest, under which the version
+// was trained; the current one if it is not known.
+func (f *F) trainedUnder(ctx context.Context, c *evaluation, digest string, version int) (*config.Pipeline, error) {
+	if digest == "" || digest == c.digest {
 		return c.config, nil
 	}
-	then, err := f.configured(ctx, c.config.Name(), c.championConfig)
+	then, err := f.configured(ctx, c.config.Name(), digest)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration of champion v%d: %w", c.champion.Version, err)
+		return nil, fmt.Errorf("read the configuration of v%d: %w", version, err)
 	}
 	if then == nil {
 		return c.config, nil
@@ -96,11 +102,11 @@ func (f *F) configOf(ctx context.Context, c *evaluation) (*config.Pipeline, erro
 	return then, nil
 }
 
-// configured finds the configuration of a digest in the log, nil if it isn't
-// there.
+// configured returns the configuration with the digest from the log, nil if it
+// is not there.
 func (f *F) configured(ctx context.Context, pipeline, digest string) (*config.Pipeline, error) {
 	filter := eventlog.Filter{Pipeline: pipeline, Types: []string{events.PipelineConfigured{}.EventType()}}
-	for e, err := range f.Log.Read(ctx, filter) {
+	for e, err := range f.deps.Log.Read(ctx, filter) {
 		if err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 )
 
 func TestScoresAreThoseOfScikitLearn(t *testing.T) {
+	t.Parallel()
 	want := expected(t)
 	for _, c := range []struct{ yaml, data, model string }{
 		{tumours, "tumours", "tumours-good"},
@@ -25,7 +26,7 @@ func TestScoresAreThoseOfScikitLearn(t *testing.T) {
 		{patients, "patients", "patients-good"},
 	} {
 		t.Run(c.model, func(t *testing.T) {
-			w := newWorld(t, c.yaml)
+			w := newEnv(t, c.yaml)
 			approved, ev := w.judged(w.trained(c.data, c.model))
 			if !approved {
 				t.Fatalf("rejected without a gate: %s", ev.Reason)
@@ -68,6 +69,7 @@ func same(t *testing.T, what string, metrics []events.Metric, want float64) {
 }
 
 func TestGates(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name            string
 		yaml, data      string
@@ -79,19 +81,19 @@ func TestGates(t *testing.T) {
 	}{
 		{
 			name: "no gates", yaml: tumours, data: "tumours", model: "tumours-weak", approved: true,
-			reason: "there are no gates to pass; on 342 rows: roc_auc 0.79",
+			reason: "no gates; on 342 rows: roc_auc 0.79",
 		},
 		{
 			name: "enough", yaml: tumours, data: "tumours", model: "tumours-good", approved: true,
 			gates:    []string{"{metric: roc_auc, min: 0.9}", "{metric: log_loss, max: 0.5}"},
 			reason:   "both gates passed on 342 rows: roc_auc 0.95",
-			verdicts: []string{"at least 0.9 is asked for", "at most 0.5 is allowed"},
+			verdicts: []string{"at least 0.9 is required", "at most 0.5 is allowed"},
 		},
 		{
 			name: "below the least", yaml: tumours, data: "tumours", model: "tumours-weak",
 			gates:    []string{"{metric: roc_auc, min: 0.9}", "{metric: accuracy, min: 0.1}"},
 			reason:   "1 of 2 gates failed on 342 rows: roc_auc is 0.79",
-			verdicts: []string{"below the 0.9 that is asked for", "at least 0.1 is asked for"},
+			verdicts: []string{"below the required 0.9", "at least 0.1 is required"},
 		},
 		{
 			name: "first of its kind", yaml: tumours, data: "tumours", model: "tumours-good", approved: true,
@@ -100,9 +102,22 @@ func TestGates(t *testing.T) {
 		},
 		{
 			name: "better than the champion", yaml: tumours, data: "tumours", champion: "tumours-weak", model: "tumours-good", approved: true,
-			gates:    []string{"{metric: roc_auc, champion: {margin: 0}}", "{metric: log_loss, champion: {margin: 0}}"},
+			gates:    []string{"{metric: roc_auc, champion: {margin: 0}}", "{metric: brier, champion: {}}"},
 			reason:   "of champion v1",
 			verdicts: []string{"better by at least", "better by at least"},
+		},
+		{
+			// A few rows with a very large loss make up the difference.
+			name: "few rows carry the difference", yaml: tumours, data: "tumours", champion: "tumours-weak", model: "tumours-good",
+			gates:    []string{"{metric: log_loss, champion: {margin: 0}}"},
+			reason:   "the one gate failed",
+			verdicts: []string{"the evidence is short: the difference comes from too few rows to be told from chance; about 366 rows would decide it"},
+		},
+		{
+			name: "a bound with confidence", yaml: tumours, data: "tumours", model: "tumours-good",
+			gates:    []string{"{metric: accuracy, min: 0.88, confidence: 0.95}", "{metric: roc_auc, min: 0.9, confidence: 0.95}"},
+			reason:   "1 of 2 gates failed",
+			verdicts: []string{"with 95 % confidence, below the required 0.88", "with 95 % confidence, at least 0.9 is required"},
 		},
 		{
 			name: "as good as the champion", yaml: tumours, data: "tumours", champion: "tumours-good", model: "tumours-similar", approved: true,
@@ -118,7 +133,7 @@ func TestGates(t *testing.T) {
 		{
 			name: "too little evidence", yaml: tumours, data: "tumours", champion: "tumours-good", model: "tumours-similar",
 			gates:    []string{"{metric: accuracy, champion: {margin: 0.02, confidence: 0.999}}"},
-			verdicts: []string{"the evidence is short"},
+			verdicts: []string{"there is too little evidence"},
 		},
 		{
 			name: "itself again", yaml: tumours, data: "tumours", champion: "tumours-good", model: "tumours-good", approved: true,
@@ -139,18 +154,23 @@ func TestGates(t *testing.T) {
 		{
 			name: "no slice is large enough", yaml: tumours, data: "tumours", model: "tumours-good", approved: true,
 			gates:    []string{"{metric: accuracy, min: 0.99, slice: size, min_rows: 5000}"},
-			verdicts: []string{"no size is large enough to be judged; not judged: 3 with fewer than 5,000 rows"},
+			verdicts: []string{"no size is large enough for a verdict; without a verdict: 3 with fewer than 5,000 rows"},
 		},
 		{
 			name: "slices against the champion", yaml: tumours, data: "tumours", champion: "tumours-good", model: "tumours-shuffled",
 			gates:    []string{"{metric: log_loss, champion: {margin: 0.05}, slice: size, min_rows: 50}"},
-			verdicts: []string{"values of size failed", "of the champion", "of the champion", "of the champion"},
+			verdicts: []string{"1 of 3 values of size failed, the worst is size=large with 0.8516; without a verdict: 2 with too few rows to tell", "of the champion"},
+		},
+		{
+			name: "equal in every slice", yaml: tumours, data: "tumours", champion: "tumours-good", model: "tumours-similar", approved: true,
+			gates:    []string{"{metric: roc_auc, champion: {margin: 0}, slice: size, min_rows: 50}"},
+			verdicts: []string{"of size is worse than the champion"},
 		},
 		{
 			name: "multiclass", yaml: wines, data: "wines", champion: "wines-good", model: "wines-shuffled",
 			gates:    []string{"{metric: macro_f1, min: 0.5}", "{metric: log_loss, champion: {margin: 0}}"},
 			reason:   "both gates failed",
-			verdicts: []string{"below the 0.5", "worse by"},
+			verdicts: []string{"below the required 0.5", "worse by"},
 		},
 		{
 			name: "regression", yaml: patients, data: "patients", champion: "patients-weak", model: "patients-good", approved: true,
@@ -159,7 +179,7 @@ func TestGates(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, c.yaml, c.gates...)
+			w := newEnv(t, c.yaml, c.gates...)
 			if c.champion != "" {
 				w.trained(c.data, c.champion)
 				w.promoted()
@@ -190,7 +210,8 @@ func TestGates(t *testing.T) {
 }
 
 func TestSecondDeliveryHasNoEffect(t *testing.T) {
-	w := newWorld(t, tumours, "{metric: roc_auc, min: 0.9}")
+	t.Parallel()
+	w := newEnv(t, tumours, "{metric: roc_auc, min: 0.9}")
 	e := w.trained("tumours", "tumours-good")
 	w.judged(e)
 	if o := w.Deliver(t, w.function(), evaluate.Name, e); !o.Duplicate || o.Err != nil {
@@ -204,7 +225,8 @@ func TestSecondDeliveryHasNoEffect(t *testing.T) {
 // What was computed is kept: the second evaluation of the same case does not
 // need the model's file any more.
 func TestTheSameCaseIsNotComputedAgain(t *testing.T) {
-	w := newWorld(t, tumours, "{metric: roc_auc, min: 0.9}")
+	t.Parallel()
+	w := newEnv(t, tumours, "{metric: roc_auc, min: 0.9}")
 	_, first := w.judged(w.trained("tumours", "tumours-good"))
 	ctx := functiontest.Context(t)
 	for _, ref := range []events.Ref{w.put("tumours-good.onnx"), first.Holdout} {
@@ -220,7 +242,8 @@ func TestTheSameCaseIsNotComputedAgain(t *testing.T) {
 }
 
 func TestRequestedAgainUnderOtherGates(t *testing.T) {
-	w := newWorld(t, tumours, "{metric: roc_auc, min: 0.9}")
+	t.Parallel()
+	w := newEnv(t, tumours, "{metric: roc_auc, min: 0.9}")
 	if approved, ev := w.judged(w.trained("tumours", "tumours-weak")); approved {
 		t.Fatal(ev.Reason)
 	}
@@ -234,22 +257,24 @@ func TestRequestedAgainUnderOtherGates(t *testing.T) {
 	}
 }
 
-func TestTheChampionItselfIsJudgedAlone(t *testing.T) {
-	w := newWorld(t, tumours, "{metric: roc_auc, champion: {margin: 0.01}}")
+func TestTheChampionItselfIsEvaluatedAlone(t *testing.T) {
+	t.Parallel()
+	w := newEnv(t, tumours, "{metric: roc_auc, champion: {margin: 0.01}}")
 	w.trained("tumours", "tumours-good")
 	w.promoted()
 	approved, ev := w.judged(w.Announce(t, w.pipeline, "gateway", events.EvaluationRequested{Version: 1})[0])
-	if !approved || !strings.Contains(ev.Verdicts[0].Reason, "no champion but the version itself") {
+	if !approved || !strings.Contains(ev.Verdicts[0].Reason, "the version is itself the champion") {
 		t.Errorf("approved %t: %+v", approved, ev.Verdicts)
 	}
 }
 
 func TestRegistered(t *testing.T) {
-	register := func(w *world) events.Envelope {
+	t.Parallel()
+	register := func(w *env) events.Envelope {
 		return w.Announce(t, w.pipeline, "gateway", events.ModelRegistered{Name: "from elsewhere", Model: w.model("tumours-good.onnx")})[0]
 	}
 	t.Run("on the hold-out of the newest run", func(t *testing.T) {
-		w := newWorld(t, tumours, "{metric: roc_auc, min: 0.9}", "{metric: roc_auc, champion: {}}")
+		w := newEnv(t, tumours, "{metric: roc_auc, min: 0.9}", "{metric: roc_auc, champion: {}}")
 		w.trained("tumours", "tumours-weak")
 		w.promoted()
 		approved, ev := w.judged(register(w))
@@ -258,21 +283,21 @@ func TestRegistered(t *testing.T) {
 		}
 	})
 	t.Run("without a hold-out, with gates", func(t *testing.T) {
-		w := newWorld(t, tumours, "{metric: roc_auc, min: 0.9}")
+		w := newEnv(t, tumours, "{metric: roc_auc, min: 0.9}")
 		approved, ev := w.judged(register(w))
 		if approved || !strings.Contains(ev.Reason, "no hold-out") || len(ev.Verdicts) != 1 {
 			t.Errorf("approved %t: %+v", approved, ev)
 		}
 	})
 	t.Run("without a hold-out, without gates", func(t *testing.T) {
-		w := newWorld(t, tumours)
+		w := newEnv(t, tumours)
 		approved, ev := w.judged(register(w))
-		if !approved || !strings.Contains(ev.Reason, "no hold-out to judge it by") {
+		if !approved || !strings.Contains(ev.Reason, "no hold-out to evaluate it on") {
 			t.Errorf("approved %t: %+v", approved, ev)
 		}
 	})
 	t.Run("for a pipeline without data", func(t *testing.T) {
-		w := newWorld(t, `
+		w := newEnv(t, `
 apiVersion: millrace.dev/v1alpha1
 kind: Pipeline
 metadata: {name: plain}
@@ -288,7 +313,8 @@ spec:
 }
 
 func TestWhatIsWrongWithAModelIsSaid(t *testing.T) {
-	put := func(w *world, files map[string][]byte) events.Model {
+	t.Parallel()
+	put := func(w *env, files map[string][]byte) events.Model {
 		m := events.Model{Format: "onnx", Digest: "sha256:of-all"}
 		for name, content := range files {
 			ref, err := w.Artifacts.PutBytes(functiontest.Context(t), content, filepath.Ext(name))
@@ -307,7 +333,7 @@ func TestWhatIsWrongWithAModelIsSaid(t *testing.T) {
 		files map[string][]byte
 		want  string
 	}{
-		{"garbage", map[string][]byte{"model.onnx": bytes.Repeat([]byte("garbage "), 100)}, "no ONNX model"},
+		{"garbage", map[string][]byte{"model.onnx": bytes.Repeat([]byte("garbage "), 100)}, "not an ONNX model"},
 		{"empty", map[string][]byte{"model.onnx": {}}, "empty"},
 		{"another signature", map[string][]byte{"model.onnx": read("testdata/wines-good.onnx")}, "alcohol"},
 		{"fewer features", map[string][]byte{"model.onnx": read("testdata/tumours-narrow.onnx")}, "the pipeline has 4 features"},
@@ -316,7 +342,7 @@ func TestWhatIsWrongWithAModelIsSaid(t *testing.T) {
 		{"another file beside", map[string][]byte{"model.onnx": read("testdata/tumours-good.onnx"), "notes/weights.bin": {1}}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, tumours, "{metric: roc_auc, min: 0.6}")
+			w := newEnv(t, tumours, "{metric: roc_auc, min: 0.6}")
 			approved, ev := w.judged(w.completed(w.started("tumours"), put(w, c.files)))
 			if c.want == "" {
 				if !approved {
@@ -336,7 +362,8 @@ func TestWhatIsWrongWithAModelIsSaid(t *testing.T) {
 }
 
 func TestUnlabelledRowsAreLeftOut(t *testing.T) {
-	w := newWorld(t, tumours)
+	t.Parallel()
+	w := newEnv(t, tumours)
 	d := w.started("tumours")
 	d.Holdout = w.rewritten("tumours.parquet", func(b *table.Batch) {
 		label := b.Column("benign")
@@ -353,7 +380,8 @@ func TestUnlabelledRowsAreLeftOut(t *testing.T) {
 
 // A champion whose features are gone from the data can not keep successors out.
 func TestAChampionThatCannotRunIsNoMeasure(t *testing.T) {
-	w := newWorld(t, patients, "{metric: rmse, champion: {margin: 0}}")
+	t.Parallel()
+	w := newEnv(t, patients, "{metric: rmse, champion: {margin: 0}}")
 	w.trained("patients", "patients-good")
 	w.promoted()
 	d := w.started("patients")
@@ -371,7 +399,8 @@ func TestAChampionThatCannotRunIsNoMeasure(t *testing.T) {
 
 // The champion was trained when the pipeline had fewer features.
 func TestAChampionReadsItsOwnFeatures(t *testing.T) {
-	w := newWorld(t, tumours, "{metric: roc_auc, champion: {margin: 0}}")
+	t.Parallel()
+	w := newEnv(t, tumours, "{metric: roc_auc, champion: {margin: 0}}")
 	w.trained("tumours", "tumours-narrow")
 	w.promoted()
 	approved, ev := w.judged(w.trained("tumours", "tumours-good"))
@@ -381,10 +410,11 @@ func TestAChampionReadsItsOwnFeatures(t *testing.T) {
 	same(t, "roc_auc", ev.Champion.Metrics, expected(t)["tumours-narrow"][""]["roc_auc"])
 }
 
-// One matrix has no names: what its columns mean stands in the configuration
+// One matrix has no names: the configuration says what its columns mean
 // that the champion was trained under.
 func TestAChampionIsFedAsItWasTrained(t *testing.T) {
-	w := newWorld(t, tumours, "{metric: roc_auc, champion: {margin: 0.02}}")
+	t.Parallel()
+	w := newEnv(t, tumours, "{metric: roc_auc, champion: {margin: 0.02}}")
 	w.trained("tumours", "tumours-matrix")
 	w.promoted()
 	const order, other = "[mean_texture, mean_smoothness, mean_symmetry, mean_concavity]", "[mean_concavity, mean_symmetry, mean_texture, mean_smoothness]"
@@ -397,11 +427,12 @@ func TestAChampionIsFedAsItWasTrained(t *testing.T) {
 }
 
 func TestReportLeadsToTheProfileOfTheScores(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ yaml, data, model string }{
 		{tumours, "tumours", "tumours-good"}, {wines, "wines", "wines-good"}, {patients, "patients", "patients-good"},
 	} {
 		t.Run(c.data, func(t *testing.T) {
-			w := newWorld(t, c.yaml)
+			w := newEnv(t, c.yaml)
 			_, ev := w.judged(w.trained(c.data, c.model))
 			raw, err := w.Artifacts.Bytes(functiontest.Context(t), w.report(ev).Scores, 1<<20)
 			must(t, err)
@@ -416,7 +447,8 @@ func TestReportLeadsToTheProfileOfTheScores(t *testing.T) {
 }
 
 func TestNothingToJudge(t *testing.T) {
-	w := newWorld(t, tumours)
+	t.Parallel()
+	w := newEnv(t, tumours)
 	for _, d := range []events.Data{
 		events.EvaluationRequested{Version: 7},
 		events.TrainingCompleted{Run: "unheard-of", Model: w.model("tumours-good.onnx")},
@@ -429,7 +461,7 @@ func TestNothingToJudge(t *testing.T) {
 }
 
 // rewritten stores a table of testdata with something changed.
-func (w *world) rewritten(name string, change func(*table.Batch)) events.Ref {
+func (w *env) rewritten(name string, change func(*table.Batch)) events.Ref {
 	w.t.Helper()
 	r, err := table.Open(filepath.Join("testdata", name), nil)
 	must(w.t, err)
@@ -438,12 +470,5 @@ func (w *world) rewritten(name string, change func(*table.Batch)) events.Ref {
 	must(w.t, err)
 	b.Schema = r.Schema()
 	change(b)
-	path := filepath.Join(w.t.TempDir(), "changed.parquet")
-	out, err := table.Create(path, b.Schema)
-	must(w.t, err)
-	must(w.t, out.Write(b))
-	must(w.t, out.Close())
-	ref, err := w.Artifacts.PutFile(functiontest.Context(w.t), path, ".parquet", false)
-	must(w.t, err)
-	return ref
+	return w.rows(b)
 }

@@ -10,10 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
+	"millrace.dev/shared/metric"
 	"millrace.dev/shared/onnx"
 	"millrace.dev/shared/table"
 )
@@ -21,21 +24,25 @@ import (
 // batchRows is how many rows are read and scored at a time.
 const batchRows = 4096
 
-// holdout is the rows that the models are judged by: their labels and slices,
-// and what the models answered.
+// holdout is the rows that the models are evaluated on: their labels and slices,
+// and the models' answers.
 type holdout struct {
-	task      string
-	classes   map[string]int32 // number of each class that was met
-	positive  []bool           // binary
-	label     []int32          // multiclass
-	value     []float64        // regression
-	slices    []sliceColumn
+	task     string
+	classes  map[string]int32 // number of each class that was met
+	positive []bool           // binary
+	label    []int32          // multiclass
+	value    []float64        // regression
+	slices   []sliceColumn
+	// groups has the number of each row's entity, nil if the pipeline names no
+	// columns that identify one.
+	groups    []int32
+	entities  *entities
 	candidate *answers
-	champion  *answers // nil if there is none
-	// unlabelled rows have no label, foreign ones a label that is none of the
-	// two classes; both were left out.
+	champion  *answers // nil without a champion
+	// unlabelled rows have no label, foreign ones a label other than the two
+	// classes; both were left out.
 	unlabelled, foreign int64
-	scores              events.Ref // profile of what the candidate answered
+	scores              events.Ref // profile of the candidate's answers
 
 	kept []int32 // rows of the current batch that have a label
 }
@@ -43,8 +50,8 @@ type holdout struct {
 func (h *holdout) rows() int { return max(len(h.positive), len(h.label), len(h.value)) }
 
 // score runs both models over the hold-out.
-func (f *F) score(ctx context.Context, c *evaluation, candidate, champion *contender) (_ *holdout, err error) {
-	path, err := f.Artifacts.Path(ctx, c.holdout)
+func (f *F) score(ctx context.Context, c *evaluation, candidate, champion *loadedModel) (_ *holdout, err error) {
+	path, err := f.deps.Artifacts.Path(ctx, c.holdout)
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +90,17 @@ func (f *F) score(ctx context.Context, c *evaluation, candidate, champion *conte
 		}
 	}
 	if h.candidate.odd > 0 {
-		return nil, refuse("it answers %s of the hold-out with what is no number (NaN or infinite)", count(int(h.candidate.odd), "row"))
+		return nil, refuse("its answers to %s of the hold-out are not numbers (NaN or infinite)", humanize.Count(h.candidate.odd, "row"))
+	}
+	if rounded := h.candidate.rounded; rounded != nil {
+		c.note("the model takes %s as FP32, which does not hold all of their whole numbers: they are rounded to the nearest; "+
+			"a double or int64 input holds them", strings.Join(rounded, ", "))
 	}
 	if h.rows() == 0 {
 		return nil, fmt.Errorf("hold-out %s has no row with a label in %s", c.holdout.Short(), c.config.Spec.Model.Label)
 	}
 	if h.champion != nil && h.champion.odd > 0 {
-		c.dropChampion(fmt.Errorf("it answers %s with what is no number", count(int(h.champion.odd), "row")))
+		c.dropChampion(fmt.Errorf("its answers to %s are not numbers", humanize.Count(h.champion.odd, "row")))
 		h.champion = nil
 	}
 	h.scores, err = log.profile(ctx)
@@ -97,7 +108,7 @@ func (f *F) score(ctx context.Context, c *evaluation, candidate, champion *conte
 }
 
 // newHoldout prepares for the models, and lists the columns to read.
-func newHoldout(c *evaluation, schema table.Schema, rows int, candidate, champion *contender) (*holdout, []string, error) {
+func newHoldout(c *evaluation, schema table.Schema, rows int, candidate, champion *loadedModel) (*holdout, []string, error) {
 	h := &holdout{task: c.config.Spec.Model.Task, classes: map[string]int32{}}
 	switch h.task {
 	case config.TaskBinary:
@@ -141,9 +152,20 @@ func newHoldout(c *evaluation, schema table.Schema, rows int, candidate, champio
 	if err := h.candidate.answerLike(h, candidate.contract.Classes); err != nil {
 		return nil, nil, err
 	}
+	if h.task == config.TaskMulticlass && slices.ContainsFunc(metricNames(c.config.Spec.Evaluate), metric.NeedsProbabilities) {
+		h.candidate.width = len(h.classes)
+		if h.champion != nil {
+			h.champion.width = len(h.classes)
+		}
+	}
+	if h.entities = newEntities(c.config.Spec.Data.Holdout.Group, schema); h.entities != nil {
+		for _, name := range h.entities.columns {
+			add(name)
+		}
+	}
 	for _, name := range sliceColumns(c.config.Spec.Evaluate) {
 		if schema.Index(name) < 0 {
-			c.note("the hold-out does not have the column %s, so that there are no slices by it", name)
+			c.note("the hold-out does not have the column %s, so there are no slices by it", name)
 			continue
 		}
 		add(name)
@@ -181,6 +203,9 @@ func (h *holdout) take(ctx context.Context, c *evaluation, b *table.Batch) error
 			h.champion = nil
 		}
 	}
+	if h.entities != nil {
+		h.groups = h.entities.number(h.groups, b, h.kept)
+	}
 	for i := range h.slices {
 		s := &h.slices[i]
 		at := b.Schema.Index(s.name)
@@ -189,7 +214,7 @@ func (h *holdout) take(ctx context.Context, c *evaluation, b *table.Batch) error
 	return nil
 }
 
-// takeLabels reads the labels of a batch and settles which rows are kept.
+// takeLabels reads the labels of a batch and determines which rows are kept.
 func (h *holdout) takeLabels(typ table.Type, v *table.Vector, rows int) {
 	h.kept = h.kept[:0]
 	for i := range int32(rows) {
@@ -225,8 +250,7 @@ func (h *holdout) takeLabels(typ table.Type, v *table.Vector, rows int) {
 	}
 }
 
-// class gives the number of a class; one that is met for the first time gets
-// the next.
+// class returns the number of a class; a new class gets the next number.
 func (h *holdout) class(name string) int32 {
 	n, ok := h.classes[name]
 	if !ok {
@@ -252,7 +276,7 @@ func number(typ table.Type, v *table.Vector, row int) float64 {
 	return math.NaN()
 }
 
-// text reads a value as people write it, and as classes are written.
+// text reads a value in the notation of classes.
 func text(typ table.Type, v *table.Vector, row int) string {
 	switch typ {
 	case table.String:
@@ -269,8 +293,8 @@ func text(typ table.Type, v *table.Vector, row int) string {
 	return ""
 }
 
-// scoreLog is what the candidate answered, as the prediction log has it, to
-// make a profile of.
+// scoreLog has the candidate's answers in the form of the prediction log, to
+// compute their profile.
 type scoreLog struct {
 	f      *F
 	folder string
@@ -281,7 +305,7 @@ type scoreLog struct {
 const scoresFile = "scores.parquet"
 
 func (f *F) newScoreLog(task string) (*scoreLog, error) {
-	folder, err := f.Artifacts.TempDir("scores-*")
+	folder, err := f.deps.Artifacts.TempDir("scores-*")
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +323,7 @@ func (f *F) newScoreLog(task string) (*scoreLog, error) {
 	return l, nil
 }
 
-// write appends what the model answered for the current batch.
+// write appends the model's answers for the current batch.
 func (l *scoreLog) write(a *answers) error {
 	l.batch.Rows = len(a.shown)
 	if a.contender.contract.Task == onnx.Regression {
@@ -323,7 +347,7 @@ func (l *scoreLog) profile(ctx context.Context) (events.Ref, error) {
 	if err != nil {
 		return events.Ref{}, err
 	}
-	return l.f.Artifacts.PutBytes(ctx, raw, ".profile")
+	return l.f.deps.Artifacts.PutBytes(ctx, raw, ".profile")
 }
 
 func (l *scoreLog) remove() {

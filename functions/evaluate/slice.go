@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// maxSlices is how many values of a column are looked at, by rows.
+	// maxSlices bounds the measured values of a column; those with most rows are kept.
 	maxSlices = 200
-	// maxValues is how many values of a column are told apart; those that come
-	// later belong to no slice.
+	// maxValues bounds the distinguished values of a column; later ones belong
+	// to no slice.
 	maxValues = 100_000
 	// missing is the slice of rows in which the column has no value.
 	missing = "(missing)"
@@ -50,8 +50,8 @@ type slice struct {
 	rows          []int32
 }
 
-// slices gives the slices with most rows, in the order of their values, and
-// how many there would be.
+// slices returns the slices with most rows, in the order of their values, and
+// how many there are in total.
 func (s *sliceColumn) slices() (largest []slice, all int) {
 	sizes := make([]int, len(s.values))
 	for _, code := range s.codes {

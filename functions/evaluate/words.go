@@ -1,32 +1,8 @@
 package evaluate
 
-import (
-	"fmt"
-	"math"
-	"strconv"
-)
+import "millrace.dev/shared/humanize"
 
-// show writes a value for people: four digits that count.
-func show(v float64) string {
-	if v != 0 && (math.Abs(v) < 1e-4 || math.Abs(v) >= 1e7) {
-		return strconv.FormatFloat(v, 'g', 4, 64)
-	}
-	digits := 4
-	if a := math.Abs(v); a >= 1 {
-		digits = max(0, 3-int(math.Log10(a)))
-	}
-	return strconv.FormatFloat(v, 'f', digits, 64)
-}
-
-// count writes a number of things: "1 row", "12,345 rows".
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return grouped(n) + " " + noun
-}
-
-// all is count for when nothing is left out.
+// all writes the whole of n things: "the one gate", "both gates", "all 12 gates".
 func all(n int, noun string) string {
 	switch n {
 	case 1:
@@ -34,22 +10,23 @@ func all(n int, noun string) string {
 	case 2:
 		return "both " + noun + "s"
 	}
-	return "all " + count(n, noun)
+	return "all " + humanize.Count(n, noun)
 }
 
-// part is count for some of them.
+// none writes that none of n things is so: "no value", "none of 12 values".
+func none(n int, noun string) string {
+	if n == 1 {
+		return "no " + noun
+	}
+	return "none of " + humanize.Count(n, noun)
+}
+
+// part writes n of the given total: "2 of 5 gates", or "both gates" when it is the whole.
 func part(n, of int, noun string) string {
 	if n == of {
 		return all(n, noun)
 	}
-	return grouped(n) + " of " + count(of, noun)
-}
-
-func grouped(n int) string {
-	if n < 1000 {
-		return strconv.Itoa(n)
-	}
-	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
+	return humanize.Int(n) + " of " + humanize.Count(of, noun)
 }
 
 func either(ok bool, yes, no string) string {

@@ -11,8 +11,8 @@ import (
 	"millrace.dev/events"
 )
 
-// FuzzReadJSON feeds anything as the body of a request: who sent it is told
-// that it will not do, or it says the same when it is written and read again.
+// FuzzReadJSON feeds anything as the body of a request: it is refused
+// for good, or it says the same when it is written and read again.
 func FuzzReadJSON(f *testing.F) {
 	for _, s := range []string{
 		``, ` `, `{}`, `null`, `[]`, `{"by":"a","reason":"b","params":{"depth":3,"rate":0.1}}`, `{"By":"a"}`, `{"unknown":1}`, `{"params":{"a":1e400}}`, `{} {}`,
@@ -32,7 +32,7 @@ func FuzzReadJSON(f *testing.F) {
 			return
 		}
 		if len(d.Params) == 0 {
-			d.Params = nil // empty parameters are none, and are not written
+			d.Params = nil // empty parameters mean no parameters, and are not written
 		}
 		b, err := json.Marshal(d)
 		if err != nil {

@@ -9,31 +9,19 @@ import (
 	"strings"
 
 	"millrace.dev/events"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/httperror"
 	"millrace.dev/shared/state"
 )
 
-// DeadLetterRow is an event that a function gave up.
-type DeadLetterRow struct {
-	Pipeline string `json:"pipeline"`
-	*state.DeadLetter
-}
-
-// DeadLetter is all of it.
-type DeadLetter struct {
-	DeadLetterRow
-	First    string          `json:"first"`
-	Last     string          `json:"last"`
-	Rejected bool            `json:"rejected,omitempty"`
-	Original events.Envelope `json:"original"`
-}
-
-// getDeadLetters lists those of the pipeline, or as of the point, that is asked
-// for; else all there are.
+// getDeadLetters lists the dead letters of the pipeline, or of all, now or at
+// the point in the query.
 func (f *F) getDeadLetters(w http.ResponseWriter, r *http.Request) error {
 	load := f.asked
 	if r.URL.RawQuery == "" {
-		load = func(r *http.Request) ([]*state.Pipeline, error) { return withUnassigned(r.Context(), f.States) }
+		load = func(r *http.Request) ([]*state.Pipeline, error) { return withUnassigned(r.Context(), f.deps.States) }
 	}
 	ps, err := load(r)
 	if err != nil {
@@ -43,10 +31,13 @@ func (f *F) getDeadLetters(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func deadLetterRows(p *state.Pipeline) []DeadLetterRow {
-	var out []DeadLetterRow
+func deadLetterRows(p *state.Pipeline) []api.DeadLetterRow {
+	var out []api.DeadLetterRow
 	for _, l := range p.DeadLetters {
-		out = append(out, DeadLetterRow{p.Name, l})
+		out = append(out, api.DeadLetterRow{
+			Pipeline: p.Name, ID: l.ID, Event: l.Event, Type: l.Type, Subject: l.Subject, Function: l.Function,
+			Attempts: l.Attempts, Reason: l.Reason, Time: l.Time,
+		})
 	}
 	return out
 }
@@ -62,22 +53,22 @@ func (f *F) getDeadLetter(w http.ResponseWriter, r *http.Request) error {
 
 // deadLetter finds the open dead letter of the request, by its id or the
 // beginning of it, with the header of its event.
-func (f *F) deadLetter(r *http.Request) (DeadLetter, events.Header, error) {
-	none := func(err error) (DeadLetter, events.Header, error) { return DeadLetter{}, events.Header{}, err }
-	ps, err := withUnassigned(r.Context(), f.States)
+func (f *F) deadLetter(r *http.Request) (api.DeadLetter, events.Header, error) {
+	none := func(err error) (api.DeadLetter, events.Header, error) { return api.DeadLetter{}, events.Header{}, err }
+	ps, err := withUnassigned(r.Context(), f.deps.States)
 	if err != nil {
 		return none(err)
 	}
 	id := r.PathValue("id")
-	var found []DeadLetterRow
+	var found []api.DeadLetterRow
 	for _, row := range each(ps, deadLetterRows) {
-		if row.ID == id || len(id) >= minPrefix && strings.HasPrefix(row.ID, id) {
+		if row.ID == id || len(id) >= events.MinPrefix && strings.HasPrefix(row.ID, id) {
 			found = append(found, row)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return none(refuse(http.StatusNotFound, "there is no open dead letter %q", id).try("millrace deadletters lists them; one that was sent again or dropped is closed"))
+		return none(httperror.New(http.StatusNotFound, "there is no open dead letter %q", id).Try("millrace deadletters lists them; one that was sent again or dropped is closed"))
 	case 1:
 	default:
 		var ids []string
@@ -86,13 +77,20 @@ func (f *F) deadLetter(r *http.Request) (DeadLetter, events.Header, error) {
 		}
 		return none(ambiguous(id, ids))
 	}
-	l := DeadLetter{DeadLetterRow: found[0]}
-	recorded, ok, err := f.Log.Find(r.Context(), l.Pipeline, l.ID)
+	l := api.DeadLetter{DeadLetterRow: found[0]}
+	need := access.Read
+	if r.Method != http.MethodGet {
+		need = access.Operate
+	}
+	if err := may(r.Context(), need, l.Pipeline); err != nil {
+		return none(err)
+	}
+	recorded, ok, err := f.deps.Log.Find(r.Context(), l.Pipeline, l.ID)
 	if err != nil {
 		return none(err)
 	}
 	if !ok {
-		return none(refuse(http.StatusServiceUnavailable, "the dead letter %s cannot be read from the log yet", l.ID))
+		return none(httperror.New(http.StatusServiceUnavailable, "the dead letter %s cannot be read from the log yet", l.ID))
 	}
 	letter, err := events.Decode[events.DeadLetterRecorded](recorded)
 	if err != nil {
@@ -100,8 +98,8 @@ func (f *F) deadLetter(r *http.Request) (DeadLetter, events.Header, error) {
 	}
 	l.First, l.Last, l.Rejected, l.Original = letter.Data.First, letter.Data.Last, letter.Data.Rejected, letter.Data.Event
 	if len(l.Original.Data) == 0 {
-		// Too large to be held twice: it stands in the log under its own id.
-		if e, ok, err := f.Log.Find(r.Context(), l.Pipeline, l.Original.ID); err != nil || ok {
+		// Too large to be stored twice: it is in the log under its own id.
+		if e, ok, err := f.deps.Log.Find(r.Context(), l.Pipeline, l.Original.ID); err != nil || ok {
 			l.Original = e
 			return l, recorded.Header, err
 		}
@@ -132,7 +130,7 @@ func (f *F) retryDeadLetter(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := f.committing(r.Context())
 	defer cancel()
-	view, err := f.States.View(ctx, l.Pipeline)
+	view, err := f.deps.States.View(ctx, l.Pipeline)
 	if err != nil {
 		return err
 	}
@@ -141,23 +139,24 @@ func (f *F) retryDeadLetter(w http.ResponseWriter, r *http.Request) error {
 	}}
 	c := eventlog.Commit{
 		Pipeline: l.Pipeline, Function: Name, Parent: recorded, Cause: events.Cause("deadletter-retry", l.ID),
-		Data: []events.Data{again, events.DeadLetterClosed{DeadLetter: l.ID, Action: "retried", By: body.By, Reason: body.Reason}},
+		Attributes: causedBy(ctx),
+		Data:       []events.Data{again, events.DeadLetterClosed{DeadLetter: l.ID, Action: "retried", By: body.By, Reason: body.Reason}},
 	}
 	for _, noun := range eventlog.GuardedNouns {
 		c.Guards = append(c.Guards, view.Guard(noun))
 	}
-	done, err := f.Log.Append(ctx, c)
+	done, err := f.deps.Log.Append(ctx, c)
 	if errors.Is(err, eventlog.ErrMoved) {
-		return refuse(http.StatusConflict, "something else happened to the dead letter or its pipeline meanwhile").try("look at it again")
+		return httperror.New(http.StatusConflict, "something else happened to the dead letter or its pipeline meanwhile").Try("look at it again")
 	}
 	if err != nil {
 		return err
 	}
 	i := slices.IndexFunc(done.Events, func(e events.Envelope) bool { return e.Type == data.EventType() })
 	if i < 0 {
-		return refuse(http.StatusConflict, "the dead letter %s was closed meanwhile", l.ID)
+		return httperror.New(http.StatusConflict, "the dead letter %s was closed meanwhile", l.ID)
 	}
-	writeJSON(w, http.StatusOK, answer{Event: done.Events[i].ID})
+	writeJSON(w, http.StatusOK, api.Accepted{Event: done.Events[i].ID})
 	return nil
 }
 
@@ -172,19 +171,19 @@ func (f *F) dropDeadLetter(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := f.committing(r.Context())
 	defer cancel()
-	done, err := f.Log.Append(ctx, eventlog.Commit{
-		Pipeline: l.Pipeline, Function: Name, Parent: recorded,
+	done, err := f.deps.Log.Append(ctx, eventlog.Commit{
+		Pipeline: l.Pipeline, Function: Name, Parent: recorded, Attributes: causedBy(ctx),
 		Data: []events.Data{events.DeadLetterClosed{DeadLetter: l.ID, Action: "dropped", By: body.By, Reason: body.Reason}},
 	})
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, answer{Event: done.Events[0].ID})
+	writeJSON(w, http.StatusOK, api.Accepted{Event: done.Events[0].ID})
 	return nil
 }
 
-// sentAgain is data that is announced a second time. It has no origin of its
-// own any more, under which it would be a duplicate.
+// sentAgain is data that is emitted a second time. It hides its origin, under
+// which it would be a duplicate.
 type sentAgain struct {
 	data       events.Data
 	attributes map[string]string
@@ -217,6 +216,6 @@ func (d foreignData) Validate() error              { return nil }
 func (d foreignData) MarshalJSON() ([]byte, error) { return d.envelope.Data, nil }
 func (d foreignData) Attributes() map[string]string {
 	out := maps.Clone(d.envelope.Attributes)
-	delete(out, events.AttributeRecordedTime) // it enters the log anew
+	delete(out, events.AttributeRecordedTime) // it gets a new time in the log
 	return out
 }

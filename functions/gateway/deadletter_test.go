@@ -19,7 +19,7 @@ import (
 	"millrace.dev/shared/state"
 )
 
-// checker hears predictions, as promote and drift-check do, and refuses them
+// checker handles predictions, as promote and drift-check do, and refuses them
 // while it is broken.
 type checker struct {
 	broken  atomic.Bool
@@ -58,9 +58,10 @@ func newChecker() *checker { return &checker{handled: make(chan string, 100)} }
 // A dead letter is sent again to the function that gave it up and to no other,
 // however long ago it failed: no window of JetStream's has a say in it.
 func TestRetryReachesItsFunctionOnly(t *testing.T) {
+	t.Parallel()
 	for name, window := range map[string]time.Duration{"within the duplicate window": 2 * time.Minute, "past the duplicate window": 100 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, settings(), flights)
+			r := newEnv(t, settings(), flights)
 			js := r.Log.JetStream()
 			s, err := js.Stream(t.Context(), eventlog.Stream)
 			if err != nil {
@@ -115,6 +116,7 @@ func TestRetryReachesItsFunctionOnly(t *testing.T) {
 }
 
 func TestDeadLettersAreCounted(t *testing.T) {
+	t.Parallel()
 	b := functiontest.New(t)
 	b.ConfigureYAML(t, flights)
 	deps := b.Deps(t, gateway.Name)
@@ -129,7 +131,7 @@ func TestDeadLettersAreCounted(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	const head = "# HELP millrace_dead_letters Events that a function gave up and that nobody has sent again or dropped.\n# TYPE millrace_dead_letters gauge\n"
+	const head = "# HELP millrace_dead_letters Dead letters that have been neither sent again nor dropped.\n# TYPE millrace_dead_letters gauge\n"
 	waiting("")
 	e := b.Announce(t, "flights", "gateway", events.EvaluationRequested{Version: 1})[0]
 	var letters []events.Envelope

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/failpoint"
 )
 
@@ -57,10 +58,10 @@ func (f *F) notification(w http.ResponseWriter, r *http.Request, store string, b
 	return f.answer(w, r, as)
 }
 
-// answer takes what came in. The answer has no body: a Knative broker takes a
-// body that is no CloudEvent for a failed delivery.
+// answer takes what came in. The answer has no body: a Knative broker treats a
+// body that is not a CloudEvent as a failed delivery.
 func (f *F) answer(w http.ResponseWriter, r *http.Request, as []arrival) error {
-	ctx, cancel := f.committing(r.Context())
+	ctx, cancel := f.committing(access.WithCaller(r.Context(), f.sender(r)))
 	defer cancel()
 	if err := f.arrived(ctx, "http", as); err != nil {
 		return err
@@ -70,25 +71,25 @@ func (f *F) answer(w http.ResponseWriter, r *http.Request, as []arrival) error {
 	return nil
 }
 
-// arrived takes what came in by a door, and counts it.
-func (f *F) arrived(ctx context.Context, door string, as []arrival) error {
+// arrived takes what came in by a transport, and counts it.
+func (f *F) arrived(ctx context.Context, transport string, as []arrival) error {
 	if len(as) == 0 {
-		f.count(door, unwanted, nil)
+		f.count(transport, unwanted, nil)
 		return nil
 	}
 	out, err := f.take(ctx, as)
-	f.count(door, out, err)
+	f.count(transport, out, err)
 	return err
 }
 
-func (f *F) count(door string, out outcome, err error) {
+func (f *F) count(transport string, out outcome, err error) {
 	switch {
 	case err != nil && poison(err):
 		out = "refused"
 	case err != nil:
 		out = "failed"
 	}
-	f.metrics.taken.WithLabelValues(door, string(out)).Inc()
+	f.metrics.taken.WithLabelValues(transport, string(out)).Inc()
 }
 
 // handshake answers a sender that asks whether it may send (CloudEvents

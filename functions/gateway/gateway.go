@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/function"
+	"millrace.dev/shared/httperror"
 )
 
 // Name of the function.
@@ -18,77 +20,78 @@ const Name = "gateway"
 
 // Config is what an installation sets.
 type Config struct {
-	// MaxUpload is the largest upload in bytes.
-	MaxUpload int64 `env:"MILLRACE_MAX_UPLOAD" envDefault:"5368709120"`
-	// IdleTimeout ends a request whose sender has said nothing for so long.
+	// The largest upload.
+	MaxUpload int64 `env:"MILLRACE_MAX_UPLOAD" envDefault:"5368709120" unit:"bytes"`
+	// How long a sender may be silent before its request is ended.
 	IdleTimeout time.Duration `env:"MILLRACE_IDLE_TIMEOUT" envDefault:"30s"`
-	// Token, if set, must come with every request as Authorization: Bearer.
-	// TokenFile is a file that holds it.
-	Token     string `env:"MILLRACE_TOKEN"`
-	TokenFile string `env:"MILLRACE_TOKEN_FILE"`
-	// Gate makes this process the gate only, where the broker of a cluster and
-	// what else runs there send events: nothing else is answered, and no token
-	// is asked for. It must not be reached from outside.
+	// Take events only, and those of machines without a token: for the broker and
+	// whatever else sends events inside a cluster. Such a process must not be
+	// reachable from outside.
+	Internal bool `env:"MILLRACE_INTERNAL"`
+	// The earlier name of MILLRACE_INTERNAL, read for one version.
 	Gate bool `env:"MILLRACE_GATE"`
-	// Pipelines is a folder of pipelines to configure, and to look at again and
-	// again: a mounted ConfigMap.
+	// A folder of pipelines, such as a mounted ConfigMap. They are configured at
+	// the start and again when a file changes.
 	Pipelines string `env:"MILLRACE_PIPELINES"`
-	// Inbox says whether events are taken from the NATS subjects millrace.inbox.>.
+	// Take events from the NATS subjects millrace.inbox.>.
 	Inbox bool `env:"MILLRACE_INBOX" envDefault:"true"`
+	// Where the program replay answers, such as http://replay. Replays are passed
+	// on to it. Empty where it runs in the same process.
+	Replay string `env:"MILLRACE_REPLAY"`
 }
 
 // Validate reports every mistake at once.
 func (c Config) Validate() error {
-	var errs []error
-	if c.MaxUpload <= 0 {
-		errs = append(errs, fmt.Errorf("MILLRACE_MAX_UPLOAD is %d; it must be more than 0", c.MaxUpload))
-	}
-	if c.IdleTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("MILLRACE_IDLE_TIMEOUT is %s; it must be more than 0", c.IdleTimeout))
-	}
-	if _, err := function.ReadToken(c.Token, c.TokenFile); err != nil {
-		errs = append(errs, err)
+	errs := []error{function.AboveZero("MILLRACE_MAX_UPLOAD", c.MaxUpload), function.AboveZero("MILLRACE_IDLE_TIMEOUT", c.IdleTimeout)}
+	if c.Replay != "" {
+		if _, err := replayURL(c.Replay, resolvConf); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
 
 // F is the function. It is safe for concurrent use.
 type F struct {
-	function.Deps
+	deps    function.Deps
 	cfg     Config
-	token   function.Token
 	metrics *metrics
 	started time.Time
-	// ending is closed when a server that answers for us shuts down, so that
-	// those who follow the log do not hold it up.
+	// ending is closed when the function's server shuts down, so that clients
+	// that follow the log do not delay it.
 	ending    chan struct{}
 	endOnce   sync.Once
 	watchOnce sync.Once
 	inbox     inbox
+	replay    *url.URL // nil without MILLRACE_REPLAY
 }
 
-// New makes the function.
+// New returns the function.
 func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	token, err := function.ReadToken(cfg.Token, cfg.TokenFile)
-	if err != nil {
 		return nil, err
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
+	if err := deps.Metrics.Register(newUnreadable(deps.Log)); err != nil {
+		return nil, err
+	}
 	if err := deps.Metrics.Register(newDeadLetters(deps.States, deps.Logger)); err != nil {
 		return nil, fmt.Errorf("register the metrics of %s: %w", Name, err)
 	}
-	if cfg.Gate {
-		token = function.Token{}
+	cfg.Internal = cfg.Internal || cfg.Gate
+	f := &F{deps: deps, cfg: cfg, metrics: newMetrics(deps.Metrics), started: time.Now(), ending: make(chan struct{})}
+	if cfg.Replay != "" {
+		var err error
+		if f.replay, err = replayURL(cfg.Replay, resolvConf); err != nil {
+			return nil, err
+		}
 	}
-	return &F{Deps: deps, cfg: cfg, token: token, metrics: newMetrics(deps.Metrics), started: time.Now(), ending: make(chan struct{})}, nil
+	return f, nil
 }
 
-// Register registers nothing: the gateway hears no events of the log.
+// Register registers nothing: the gateway subscribes to no events.
 func (f *F) Register(*function.Mux) {}
 
 // Start begins to take events from the inbox, and pipelines from their folder,
@@ -104,7 +107,7 @@ func (f *F) Start(ctx context.Context) error {
 	return f.startInbox(ctx)
 }
 
-// Stop waits until what was taken from the inbox is done.
+// Stop waits until messages taken from the inbox are handled.
 func (f *F) Stop(ctx context.Context) error {
 	f.end()
 	return f.inbox.stop(ctx)
@@ -112,51 +115,68 @@ func (f *F) Stop(ctx context.Context) error {
 
 func (f *F) end() { f.endOnce.Do(func() { close(f.ending) }) }
 
-// Routes registers what the gateway answers.
-func (f *F) Routes(mux *http.ServeMux) {
-	text := func(pattern string, h handler) { mux.Handle(pattern, f.door(h, writeText)) }
-	json := func(pattern string, h handler) { mux.Handle(pattern, f.door(h, writeProblem)) }
-
-	text("POST /events", f.postEvents)
-	text("POST /events/{store}", f.postNotification)
-	text("POST /{$}", f.postEvents) // where a Knative broker sends
-	for _, pattern := range []string{"OPTIONS /events", "OPTIONS /events/{store}", "OPTIONS /{$}"} {
-		text(pattern, f.handshake)
+// Routes registers the gateway's HTTP routes, each with the roles that it needs.
+func (f *F) Routes(mux *access.Mux) {
+	text := func(need access.Roles, pattern string, h handler) {
+		mux.Handle(need, pattern, f.middleware(h, (*httperror.Error).WriteText))
 	}
-	if f.cfg.Gate {
+	json := func(need access.Roles, pattern string, h handler) {
+		mux.Handle(need, pattern, f.middleware(h, (*httperror.Error).WriteJSON))
+	}
+
+	send := access.Upload | access.Operate | access.InHandler // by type and pipeline: see rights.go
+	if f.cfg.Internal {
+		send = access.Public
+	}
+	text(send, "POST /events", f.postEvents)
+	text(send, "POST /events/{store}", f.postNotification)
+	text(send, "POST /{$}", f.postEvents) // where a Knative broker sends
+	for _, pattern := range []string{"OPTIONS /events", "OPTIONS /events/{store}", "OPTIONS /{$}"} {
+		text(send, pattern, f.handshake)
+	}
+	if f.cfg.Internal {
 		return
 	}
 
-	json("PUT /uploads/{key...}", f.upload)
-	json("DELETE /uploads/{key...}", f.remove)
+	json(access.Upload|access.InHandler, "PUT /uploads/{key...}", f.upload)
+	json(access.Upload|access.InHandler, "DELETE /uploads/{key...}", f.remove)
 
-	json("GET /api/status", f.getStatus)
-	json("GET /api/pipelines", f.getPipelines)
-	json("GET /api/pipelines/{pipeline}", f.getPipeline)
-	json("GET /api/pipelines/{pipeline}/export", f.getExport)
-	json("POST /api/import", f.postImport)
-	json("GET /api/datasets", f.getDatasets)
-	json("GET /api/runs", f.getRuns)
-	json("GET /api/models", f.getModels)
-	json("GET /api/routes", f.getRoutes)
-	json("GET /api/events", f.getEvents)
-	json("GET /api/events/{id}", f.getEvent)
-	json("GET /api/why/{id...}", f.getWhy)
-	json("GET /api/runs/{run}/log", f.getRunLog)
-	json("GET /api/deadletters", f.getDeadLetters)
-	json("GET /api/deadletters/{id}", f.getDeadLetter)
-	json("POST /api/deadletters/{id}/retry", f.retryDeadLetter)
-	json("POST /api/deadletters/{id}/drop", f.dropDeadLetter)
-	json("POST /api/pipelines/{pipeline}/retrain", ask(f, f.retrain))
-	json("POST /api/pipelines/{pipeline}/evaluate", ask(f, f.evaluate))
-	json("POST /api/pipelines/{pipeline}/promote", ask(f, f.promote))
-	json("POST /api/pipelines/{pipeline}/rollback", ask(f, f.rollback))
-	json("PUT /api/pipelines/{pipeline}/models/{name}", f.registerModel)
-	json("/api/", f.unknownPath)
+	json(access.Read, "GET /api/status", f.getStatus)
+	json(access.Read, "GET /api/log/unreadable", f.getUnreadable)
+	json(access.Read, "GET /api/pipelines", f.getPipelines)
+	json(access.Read, "GET /api/pipelines/{pipeline}", f.getPipeline)
+	json(access.Read, "GET /api/pipelines/{pipeline}/profile", f.getProfile)
+	json(access.Read, "GET /api/pipelines/{pipeline}/export", f.getExport)
+	json(access.Admin, "POST /api/import", f.postImport)
+	json(access.Read, "GET /api/datasets", f.getDatasets)
+	json(access.Read, "GET /api/set-aside", f.getSetAside)
+	json(access.Read, "GET /api/pipelines/{pipeline}/set-aside", f.getSetAsideOf)
+	json(access.Read, "GET /api/runs", f.getRuns)
+	json(access.Read, "GET /api/models", f.getModels)
+	json(access.Read, "GET /api/routes", f.getRoutes)
+	json(access.Read, "GET /api/events", f.getEvents)
+	json(access.Read, "GET /api/events/{id}", f.getEvent)
+	json(access.Read, "GET /api/why/{id...}", f.getWhy)
+	json(access.Read, "GET /api/runs/{run}/log", f.getRunLog)
+	json(access.Read, "GET /api/deadletters", f.getDeadLetters)
+	json(access.Read|access.InHandler, "GET /api/deadletters/{id}", f.getDeadLetter)
+	json(access.Operate|access.InHandler, "POST /api/deadletters/{id}/retry", f.retryDeadLetter)
+	json(access.Operate|access.InHandler, "POST /api/deadletters/{id}/drop", f.dropDeadLetter)
+	json(access.Operate, "POST /api/pipelines/{pipeline}/retrain", ask(f, f.retrain))
+	json(access.Read, "GET /api/pipelines/{pipeline}/reingest", f.getReingest)
+	json(access.Operate, "POST /api/pipelines/{pipeline}/reingest", ask(f, f.reingest))
+	json(access.Operate, "POST /api/pipelines/{pipeline}/evaluate", ask(f, f.evaluate))
+	json(access.Operate, "POST /api/pipelines/{pipeline}/promote", ask(f, f.promote))
+	json(access.Operate, "POST /api/pipelines/{pipeline}/rollback", ask(f, f.rollback))
+	json(access.Operate, "PUT /api/pipelines/{pipeline}/models/{name}", f.registerModel)
+	if f.replay != nil {
+		json(access.Read, "POST "+replayPath, f.forwardReplay(f.replay))
+	} // else another function of the process answers it
+	json(access.Read|access.InHandler, "/api/", f.unknownPath)
 }
 
-// announce appends data of an origin to a pipeline, under the gateway's name.
-func (f *F) announce(ctx context.Context, pipeline, cause string, data ...events.Data) (events.Envelope, bool, error) {
+// emit appends data of an origin to a pipeline, under the gateway's name.
+func (f *F) emit(ctx context.Context, pipeline, cause string, data ...events.Data) (events.Envelope, bool, error) {
 	done, err := f.append(ctx, pipeline, cause, data...)
 	if err != nil {
 		return events.Envelope{}, false, err

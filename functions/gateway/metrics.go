@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/state"
 )
 
@@ -32,8 +33,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "millrace_gateway_upload_bytes_total", Help: "Bytes of uploads that were stored.",
 		}),
 		taken: in.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_gateway_events_total", Help: "Events and notifications from outside, by door (http, inbox) and outcome: taken, duplicate, unwanted, refused, failed.",
-		}, []string{"door", "outcome"}),
+			Name: "millrace_gateway_events_total", Help: "Events and notifications from outside, by transport (http, inbox) and outcome: taken, duplicate, unwanted, refused, failed.",
+		}, []string{"transport", "outcome"}),
 		panics: in.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_gateway_panics_total", Help: "Requests that ended in a panic.",
 		}),
@@ -46,23 +47,29 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 }
 
-// deadLetters tells how many dead letters wait, from the states as of the
-// moment it is asked.
+// newUnreadable counts the unreadable records of the log that status requests and readers of this process have found.
+func newUnreadable(log *eventlog.Log) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "millrace_log_unreadable_records", Help: "Records of the event log that are not events and are skipped, as far as the log has been checked.",
+	}, func() float64 { return float64(log.KnownUnreadable().Count) })
+}
+
+// deadLetters counts the open dead letters from the states at each scrape.
 type deadLetters struct {
 	states *state.Store
 	logger *slog.Logger
 	desc   *prometheus.Desc
 	mu     sync.Mutex
-	// told are those that were told before: a number that has gone is told
-	// as 0, so that an alert on it ends.
-	told map[deadLetterLabels]bool
+	// reported are the labels that were reported before: a vanished count is
+	// reported as 0, so that an alert on it ends.
+	reported map[deadLetterLabels]bool
 }
 
 type deadLetterLabels struct{ pipeline, function string }
 
 func newDeadLetters(states *state.Store, logger *slog.Logger) *deadLetters {
-	return &deadLetters{states: states, logger: logger, told: map[deadLetterLabels]bool{}, desc: prometheus.NewDesc(
-		"millrace_dead_letters", "Events that a function gave up and that nobody has sent again or dropped.", []string{"pipeline", "function"}, nil)}
+	return &deadLetters{states: states, logger: logger, reported: map[deadLetterLabels]bool{}, desc: prometheus.NewDesc(
+		"millrace_dead_letters", "Dead letters that have been neither sent again nor dropped.", []string{"pipeline", "function"}, nil)}
 }
 
 // collectWithin bounds how long a scrape waits for the event log.
@@ -71,7 +78,7 @@ const collectWithin = 5 * time.Second
 // Describe describes the metric.
 func (d *deadLetters) Describe(out chan<- *prometheus.Desc) { out <- d.desc }
 
-// Collect counts. When the log cannot be reached it tells nothing.
+// Collect counts. When the log cannot be reached it reports nothing.
 func (d *deadLetters) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectWithin)
 	defer cancel()
@@ -83,7 +90,7 @@ func (d *deadLetters) Collect(out chan<- prometheus.Metric) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	waiting := map[deadLetterLabels]int{}
-	for labels := range d.told {
+	for labels := range d.reported {
 		waiting[labels] = 0
 	}
 	for _, p := range all {
@@ -92,12 +99,12 @@ func (d *deadLetters) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	for labels, n := range waiting {
-		d.told[labels] = true
+		d.reported[labels] = true
 		out <- prometheus.MustNewConstMetric(d.desc, prometheus.GaugeValue, float64(n), labels.pipeline, labels.function)
 	}
 }
 
-// withUnassigned gives the states of all pipelines, and of what belongs to none.
+// withUnassigned returns the states of all pipelines, and of events without a pipeline.
 func withUnassigned(ctx context.Context, states *state.Store) ([]*state.Pipeline, error) {
 	all, err := states.Configured(ctx)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/state"
 )
@@ -19,7 +19,7 @@ type moment struct {
 }
 
 // moments folds the log by itself: one state for each commit.
-func moments(t *testing.T, r rig) []moment {
+func moments(t *testing.T, r env) []moment {
 	t.Helper()
 	p := state.New("flights")
 	out := []moment{{state: p}}
@@ -48,6 +48,7 @@ func at(all []moment, ok func(moment) bool) moment {
 // The past is the fold of the whole commits up to then, whatever is asked: a
 // sequence within a commit, one of another pipeline, any time.
 func TestEveryMomentOfThePast(t *testing.T) {
+	t.Parallel()
 	r := lived(t)
 	all := moments(t, r)
 	last, err := r.Log.Last(t.Context())
@@ -67,16 +68,16 @@ func TestEveryMomentOfThePast(t *testing.T) {
 			t.Errorf("%s: %v, %v\n%s\nwant\n%s", query, err1, err2, got, b)
 		}
 		query = "pipeline=flights&" + query
-		if rows := decode[[]gateway.ModelRow](r.get("/api/models?" + query).is(200)); len(rows) != len(want.state.Models) {
+		if rows := decode[[]api.ModelRow](r.get("/api/models?" + query).is(200)); len(rows) != len(want.state.Models) {
 			t.Errorf("models?%s: %+v", query, rows)
 		}
-		if rows := decode[[]gateway.RunRow](r.get("/api/runs?" + query).is(200)); len(rows) != len(want.state.Runs) {
+		if rows := decode[[]api.RunRow](r.get("/api/runs?" + query).is(200)); len(rows) != len(want.state.Runs) {
 			t.Errorf("runs?%s: %+v", query, rows)
 		}
-		if rows := decode[[]gateway.DatasetRow](r.get("/api/datasets?" + query).is(200)); len(rows) != len(want.state.Dataset.Snapshots) {
+		if rows := decode[[]api.DatasetRow](r.get("/api/datasets?" + query).is(200)); len(rows) != len(want.state.Dataset.Snapshots) {
 			t.Errorf("datasets?%s: %+v", query, rows)
 		}
-		rows := decode[[]gateway.RouteRow](r.get("/api/routes?" + query).is(200))
+		rows := decode[[]api.RouteRow](r.get("/api/routes?" + query).is(200))
 		if a, b := fmt.Sprint(rows[0].Champion, rows[0].Weights), fmt.Sprint(want.state.Route.Champion, want.state.Route.Weights); a != b {
 			t.Errorf("routes?%s: %s, want %s", query, a, b)
 		}

@@ -18,16 +18,16 @@ import (
 	"millrace.dev/shared/function"
 )
 
-// Configure announces a pipeline's configuration when it differs from the one
-// in the log. l.Dir is the folder of the pipeline's trainer, empty where that
-// comes in an image. Done again, by whomever, it changes nothing.
+// Configure emits a pipeline's configuration if it differs from the one in
+// the log. l.Dir is the folder of the pipeline's trainer, empty if that is in
+// an image. It is idempotent.
 func Configure(ctx context.Context, d function.Deps, l *config.Loaded) error {
 	name := l.Pipeline.Name()
 	before, err := d.States.Load(ctx, name)
 	if err != nil {
 		return err
 	}
-	if before.Configured.Digest == l.Digest && before.Configured.Dir == l.Dir {
+	if before.Configured.Digest == l.Digest && before.Configured.Dir == l.Dir && !before.Configured.Imported {
 		return nil
 	}
 	var bundle bytes.Buffer
@@ -38,13 +38,17 @@ func Configure(ctx context.Context, d function.Deps, l *config.Loaded) error {
 	if err != nil {
 		return fmt.Errorf("store the bundle of %s: %w", name, err)
 	}
+	prepared, err := l.PreparedDigest()
+	if err != nil {
+		return fmt.Errorf("read the prepare of %s: %w", name, err)
+	}
 	// The configuration may come back to what it was: what it was before is
 	// part of the cause.
 	_, err = d.Log.Append(ctx, eventlog.Commit{
 		Pipeline: name, Function: Name,
 		Cause: events.Cause("configured", name, l.Digest, l.Dir, before.Configured.Digest, before.Configured.Time.String()),
 		Data: []events.Data{events.PipelineConfigured{
-			Digest: l.Digest, Bundle: ref, Spec: l.Pipeline.JSON(), Dir: l.Dir, Commit: l.Commit,
+			Digest: l.Digest, Bundle: ref, Spec: l.Pipeline.JSON(), Dir: l.Dir, Commit: l.Commit, Prepared: prepared,
 		}},
 	})
 	return err
@@ -52,15 +56,15 @@ func Configure(ctx context.Context, d function.Deps, l *config.Loaded) error {
 
 const (
 	bundleSuffix = ".tar.gz"
-	// lookAgain is how often the folder of pipelines is looked at.
-	lookAgain = 5 * time.Second
+	// pollInterval is how often the folder of pipelines is read.
+	pollInterval = 5 * time.Second
 	// largestFile bounds one of its files; a ConfigMap has at most 1 MiB.
 	largestFile = 16 << 20
 )
 
 // folder is a folder of pipelines that is kept in the log: a mounted ConfigMap,
-// in which a file is a pipeline (flights.yaml) or a pipeline's bundle, with
-// what stands beside its file (flights.tar.gz).
+// in which a file is a pipeline (flights.yaml) or a pipeline's bundle, with the
+// files beside it (flights.tar.gz).
 type folder struct {
 	f    *F
 	path string
@@ -70,11 +74,11 @@ type folder struct {
 
 // watch keeps the folder in the log until ctx ends.
 func (d *folder) watch(ctx context.Context) {
-	t := time.NewTicker(lookAgain)
+	t := time.NewTicker(pollInterval)
 	defer t.Stop()
 	for {
-		if err := d.look(ctx); err != nil && ctx.Err() == nil {
-			d.f.Logger.ErrorContext(ctx, "not every pipeline is configured as its file says; those in the log stay as they are", "folder", d.path, "error", err)
+		if err := d.poll(ctx); err != nil && ctx.Err() == nil {
+			d.f.deps.Logger.ErrorContext(ctx, "not every pipeline is configured as its file says; those in the log stay as they are", "folder", d.path, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -84,9 +88,10 @@ func (d *folder) watch(ctx context.Context) {
 	}
 }
 
-// look configures every pipeline of the folder, if a file has changed since it
-// did so. A pipeline with a mistake keeps no other from being configured.
-func (d *folder) look(ctx context.Context) error {
+// poll configures every pipeline of the folder, if a file has changed since it
+// did so. A mistake in one pipeline does not prevent the others from being
+// configured.
+func (d *folder) poll(ctx context.Context) error {
 	files, sum, err := d.read()
 	if err != nil || sum == d.seen {
 		return err
@@ -104,14 +109,14 @@ func (d *folder) look(ctx context.Context) error {
 	return err
 }
 
-// mistake is an error of a file that trying again does not mend.
-type mistake struct{ error }
+// fileError is a mistake in a file, which a retry does not fix.
+type fileError struct{ error }
 
-func (m mistake) Unwrap() error { return m.error }
+func (m fileError) Unwrap() error { return m.error }
 
 func onlyMistakes(errs []error) bool {
 	return !slices.ContainsFunc(errs, func(err error) bool {
-		_, is := errors.AsType[mistake](err)
+		_, is := errors.AsType[fileError](err)
 		return err != nil && !is
 	})
 }
@@ -149,10 +154,10 @@ func (d *folder) read() (files []string, sum [sha256.Size]byte, err error) {
 func (d *folder) configure(ctx context.Context, file string) error {
 	l, err := d.load(file)
 	if err != nil {
-		return mistake{err}
+		return fileError{err}
 	}
 	l.Dir = "" // the trainer comes in an image
-	return Configure(ctx, d.f.Deps, l)
+	return Configure(ctx, d.f.deps, l)
 }
 
 func (d *folder) load(file string) (*config.Loaded, error) {
@@ -165,7 +170,7 @@ func (d *folder) load(file string) (*config.Loaded, error) {
 		return nil, err
 	}
 	defer r.Close()
-	l, err := config.ReadBundle(r, filepath.Join(d.f.Dir, "pipelines", name))
+	l, err := config.ReadBundle(r, filepath.Join(d.f.deps.Dir, "pipelines", name))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

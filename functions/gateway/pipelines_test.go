@@ -38,7 +38,7 @@ func mounted(t *testing.T, dir, version string, files map[string]string) {
 	}
 }
 
-func started(t *testing.T, b *functiontest.Bench, cfg gateway.Config) *gateway.F {
+func started(t *testing.T, b *functiontest.Env, cfg gateway.Config) *gateway.F {
 	t.Helper()
 	f, err := gateway.New(cfg, b.Deps(t, gateway.Name))
 	if err != nil {
@@ -53,8 +53,9 @@ func started(t *testing.T, b *functiontest.Bench, cfg gateway.Config) *gateway.F
 }
 
 // A pipeline with tables travels as its bundle; one with a mistake stands in
-// nobody's way; a change is noticed; what has not changed is not told again.
+// nobody's way; a change is noticed; what has not changed is not configured again.
 func TestPipelinesFromAFolder(t *testing.T) {
+	t.Parallel()
 	b, dir := functiontest.New(t), t.TempDir()
 	source := filepath.Join("..", "..", "config", "examples", "diabetes")
 	l, err := config.Load(source)
@@ -90,11 +91,12 @@ func TestPipelinesFromAFolder(t *testing.T) {
 	}
 }
 
-// The gate takes events without the installation's token, and nothing else.
-func TestGate(t *testing.T) {
+// The internal gateway takes events without the installation's token, and nothing else.
+func TestInternal(t *testing.T) {
+	t.Parallel()
 	cfg := settings()
-	cfg.Token, cfg.Gate = "secret", true
-	r := newRig(t, cfg, flights)
+	cfg.Internal = true
+	r := newGuarded(t, cfg, guardOf(t), flights)
 	event := `{"specversion": "1.0", "id": "1", "source": "/elsewhere", "type": "com.example.thing", "pipeline": "flights"}`
 	for _, c := range []struct {
 		method, path, body string
@@ -102,9 +104,9 @@ func TestGate(t *testing.T) {
 	}{
 		{"POST", "/", event, http.StatusAccepted},
 		{"POST", "/events", event, http.StatusAccepted},
-		{"PUT", "/uploads/flights/a.csv", "a,b\n1,true\n", http.StatusNotFound},
-		{"GET", "/api/status", "", http.StatusNotFound},
-		{"POST", "/api/pipelines/flights/rollback", "{}", http.StatusNotFound},
+		{"PUT", "/uploads/flights/a.csv", "a,b\n1,true\n", http.StatusUnauthorized},
+		{"GET", "/api/status", "", http.StatusUnauthorized},
+		{"POST", "/api/pipelines/flights/rollback", "{}", http.StatusUnauthorized},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), c.method, r.url+c.path, strings.NewReader(c.body))
 		if err != nil {

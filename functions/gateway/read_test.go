@@ -12,15 +12,17 @@ import (
 
 	"millrace.dev/events"
 	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/function/functiontest"
 	"millrace.dev/shared/state"
 )
 
-// lived is a rig whose pipeline flights has lived: an upload became v1, which
+// lived is an env whose pipeline flights has lived: an upload became v1, which
 // is the champion, and v2 was rejected.
-func lived(t testing.TB) rig {
+func lived(t testing.TB) env {
 	t.Helper()
-	r := newRig(t, settings(), flights, copycat)
+	r := newEnv(t, settings(), flights, copycat)
 	u := r.uploads("/uploads/flights/2013-01.csv", "a,b\n1,true\n")[1]
 	ref := events.Ref{URL: "x", Digest: u.Digest, Size: u.Size}
 	object := events.Object{Key: u.Key}
@@ -50,9 +52,10 @@ func lived(t testing.TB) rig {
 }
 
 func TestLists(t *testing.T) {
+	t.Parallel()
 	r := lived(t)
-	models := decode[[]gateway.ModelRow](r.get("/api/models?pipeline=flights").is(200))
-	if len(models) != 2 || models[0].State != state.Champion || models[1].State != state.Rejected || models[0].Metrics["roc_auc"] != 0.7 || models[0].Run != "run-1" {
+	models := decode[[]api.ModelRow](r.get("/api/models?pipeline=flights").is(200))
+	if len(models) != 2 || models[0].State != api.Champion || models[1].State != api.Rejected || models[0].Metrics["roc_auc"] != 0.7 || models[0].Run != "run-1" {
 		t.Errorf("models: %+v", models)
 	}
 	var raw []map[string]any
@@ -64,19 +67,19 @@ func TestLists(t *testing.T) {
 			t.Errorf("a model has no %s: %v", field, raw[0])
 		}
 	}
-	runs := decode[[]gateway.RunRow](r.get("/api/runs").is(200))
-	if len(runs) != 2 || runs[0].Version != 1 || runs[1].Status != state.RunCompleted || runs[0].Ended == nil {
+	runs := decode[[]api.RunRow](r.get("/api/runs").is(200))
+	if len(runs) != 2 || runs[0].Version != 1 || runs[1].Status != api.RunCompleted || runs[0].Ended == nil {
 		t.Errorf("runs: %+v", runs)
 	}
-	if ds := decode[[]gateway.DatasetRow](r.get("/api/datasets").is(200)); len(ds) != 1 || ds[0].Rows != 1 || !ds[0].Current {
+	if ds := decode[[]api.DatasetRow](r.get("/api/datasets").is(200)); len(ds) != 1 || ds[0].Rows != 1 || !ds[0].Current {
 		t.Errorf("datasets: %+v", ds)
 	}
-	routes := decode[[]gateway.RouteRow](r.get("/api/routes?pipeline=flights").is(200))
+	routes := decode[[]api.RouteRow](r.get("/api/routes?pipeline=flights").is(200))
 	if len(routes) != 1 || routes[0].Champion != 1 || routes[0].Weights[0].Percent != 100 {
 		t.Errorf("routes: %+v", routes)
 	}
-	s := decode[gateway.Status](r.get("/api/status").is(200))
-	if len(s.Pipelines) != 2 || s.Pipelines[1].Route.Champion != 1 || s.Pipelines[1].Models != 2 || s.Log.Events < 10 || s.Version == "" || s.Pipelines[1].Objects[state.ObjectValid] != 1 {
+	s := decode[api.Status](r.get("/api/status").is(200))
+	if len(s.Pipelines) != 2 || s.Pipelines[1].Route.Champion != 1 || s.Pipelines[1].Models != 2 || s.Log.Events < 10 || s.Version == "" || s.Pipelines[1].Objects[api.ObjectValid] != 1 {
 		t.Errorf("status: %+v", s)
 	}
 	if p := decode[state.Pipeline](r.get("/api/pipelines/flights").is(200)); p.Route.Champion != 1 || p.Config.Name() != "flights" {
@@ -91,13 +94,14 @@ func TestLists(t *testing.T) {
 }
 
 func TestPast(t *testing.T) {
+	t.Parallel()
 	r := lived(t)
 	e := r.Events(t, "flights", "dev.millrace.training.completed.v1")[0]
 	path := fmt.Sprintf("/api/models?pipeline=flights&seq=%d", e.Sequence)
-	if models := decode[[]gateway.ModelRow](r.get(path).is(200)); len(models) != 1 || models[0].State != state.Candidate {
+	if models := decode[[]api.ModelRow](r.get(path).is(200)); len(models) != 1 || models[0].State != api.Candidate {
 		t.Errorf("at %d: %+v", e.Sequence, models)
 	}
-	if models := decode[[]gateway.ModelRow](r.get("/api/models?at=" + e.Time.Format(time.RFC3339Nano)).is(200)); len(models) != 1 {
+	if models := decode[[]api.ModelRow](r.get("/api/models?at=" + e.Time.Format(time.RFC3339Nano)).is(200)); len(models) != 1 {
 		t.Errorf("at %s: %+v", e.Time, models)
 	}
 	r.get("/api/models?at=2000-01-01T00:00:00Z").is(200, "[]")
@@ -121,6 +125,7 @@ func lines(t *testing.T, a answer) []events.Envelope {
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	r := lived(t)
 	all := lines(t, r.get("/api/events?pipeline=flights").is(200))
 	if want := len(r.Events(t, "flights")); len(all) != want {
@@ -148,7 +153,8 @@ func TestEvents(t *testing.T) {
 }
 
 func TestFollow(t *testing.T) {
-	r := newRig(t, settings(), flights)
+	t.Parallel()
+	r := newEnv(t, settings(), flights)
 	for kind, accept := range map[string]string{"NDJSON": "", "SSE": "text/event-stream"} {
 		t.Run(kind, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(functiontest.Context(t))
@@ -179,14 +185,15 @@ func TestFollow(t *testing.T) {
 }
 
 func TestFollowersDoNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
 	b := functiontest.New(t)
 	f, err := gateway.New(settings(), b.Deps(t, gateway.Name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
+	mux := access.NewMux(access.Open())
 	f.Routes(mux)
-	r := rig{Bench: b, t: t, f: f}
+	r := env{Env: b, t: t, f: f}
 	srv := startServer(t, mux)
 	r.url = "http://" + srv.Addr
 	req, err := http.NewRequestWithContext(functiontest.Context(t), http.MethodGet, r.url+"/api/events?follow=1", nil)
@@ -206,6 +213,7 @@ func TestFollowersDoNotHoldUpTheEnd(t *testing.T) {
 }
 
 func TestWhyOverHTTP(t *testing.T) {
+	t.Parallel()
 	r := lived(t)
 	for _, id := range []string{"v1", "flights/v1", "run-1", "flights/2013-01.csv?pipeline=flights", strings.Repeat("5", 12)} {
 		path := "/api/why/" + id
@@ -213,21 +221,23 @@ func TestWhyOverHTTP(t *testing.T) {
 			r.get(path).is(409, "copycat, flights")
 			path += "?pipeline=flights"
 		}
-		w := decode[gateway.Why](r.get(path).is(200))
+		w := decode[api.Why](r.get(path).is(200))
 		if w.Event.ID == "" || w.Event.Summary == "" {
 			t.Errorf("%s: %+v", id, w.Event)
 		}
 	}
-	w := decode[gateway.Why](r.get("/api/why/flights/v1"))
+	w := decode[api.Why](r.get("/api/why/flights/v1"))
 	if w.Lineage == nil || w.Lineage.Run != "run-1" || len(w.Event.Effects) == 0 {
 		t.Errorf("v1: %+v", w)
 	}
 	r.get("/api/why/flights/v7").is(404, "it has v1 to v2")
 	r.get("/api/why/copycat/v1").is(404, "no model yet")
 	r.get("/api/why/nothing-of-the-kind").is(404, "knows nothing")
+	r.get("/api/why/flights").is(404, "millrace status flights")
 }
 
 func TestRunLog(t *testing.T) {
+	t.Parallel()
 	r := lived(t)
 	if got := string(r.get("/api/runs/run-2/log").is(200).body); got != "epoch 1 of run-2\n" {
 		t.Errorf("%q", got)

@@ -17,7 +17,9 @@ import (
 
 	"google.golang.org/grpc"
 
+	"millrace.dev/functions/inference/codec"
 	"millrace.dev/functions/inference/oip"
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/onnx"
 )
 
@@ -158,7 +160,7 @@ func (*rewindable) Close() error { return nil }
 // run, write and log (millrace), and what ONNX Runtime takes of it (score).
 func BenchmarkHandler(b *testing.B) {
 	w, g := servedFlights(b)
-	mux := http.NewServeMux()
+	mux := access.NewMux(access.Open())
 	w.f.Routes(mux)
 	plain := newBare(b, g)
 	s, err := w.f.routing.Load().model("flights")
@@ -187,19 +189,20 @@ func BenchmarkHandler(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
-				q.body = append(q.body[:0], body...)
-				q.header = len(q.body)
-				must(b, q.readInfer(s, s.shares[0].version, 10_000))
+				q.Body = append(q.Body[:0], body...)
+				q.Loaded()
+				q.ID = nil
+				must(b, q.Read(s.shares[0].version.schema, codec.Call{}, s.limits))
 			}
 		})
 		b.Run(fmt.Sprintf("score/rows=%d", rows), func(b *testing.B) {
 			q := w.f.take()
-			q.body = append(q.body[:0], body...)
-			q.header = len(q.body)
-			must(b, q.readInfer(s, s.shares[0].version, 10_000))
+			q.Body = append(q.Body[:0], body...)
+			q.Loaded()
+			must(b, q.Read(s.shares[0].version.schema, codec.Call{}, s.limits))
 			b.ReportAllocs()
 			for b.Loop() {
-				must(b, w.f.score(b.Context(), s.shares[0].version, q))
+				must(b, s.shares[0].version.score(b.Context(), time.Time{}, q))
 			}
 		})
 	}
@@ -253,9 +256,9 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) err
 	return nil
 }
 
-// BenchmarkRPC asks for one row over gRPC, by the common port and by its own,
+// BenchmarkGRPC asks for one row over gRPC, by the common port and by its own,
 // with typed and with raw contents.
-func BenchmarkRPC(b *testing.B) {
+func BenchmarkGRPC(b *testing.B) {
 	w, g, own := servedPort(b, "")
 	for name, conn := range map[string]*grpc.ClientConn{"common": w.dial(), "own": own} {
 		for contents, in := range map[string]*oip.ModelInferRequest{"typed": g.typed(b, 1), "raw": g.rawTyped(b, 1)} {
@@ -289,45 +292,4 @@ func BenchmarkStart(b *testing.B) {
 			b.Fatalf("%d %s", a.Code, a.Raw)
 		}
 	}
-}
-
-// BenchmarkBatch is what writing the prediction log costs a row.
-func BenchmarkBatch(b *testing.B) {
-	w, g := servedFlights(b)
-	s, err := w.f.routing.Load().model("flights")
-	must(b, err)
-	v := s.shares[0].version
-	q := w.f.take()
-	q.body = append(q.body[:0], benchBody(b, g, 1)...)
-	q.header = len(q.body)
-	must(b, q.readInfer(s, v, 1))
-	must(b, q.identify(""))
-	must(b, w.f.score(b.Context(), v, q))
-	q.label(v)
-	const rows = 5000
-	b.Run("add", func(b *testing.B) {
-		r := v.layout.take()
-		b.ReportAllocs()
-		for b.Loop() {
-			r.add(q, outcome{version: v, route: routeChampion, at: time.Now()})
-			if r.batch.Rows == rows {
-				r.put()
-				r = v.layout.take()
-			}
-		}
-	})
-	b.Run("encode/rows=5000", func(b *testing.B) {
-		r := v.layout.take()
-		for range rows {
-			q.id = nil
-			must(b, q.identify(""))
-			r.add(q, outcome{version: v, route: routeChampion, at: time.Now(), took: time.Duration(time.Now().Nanosecond() % 1e6)})
-		}
-		b.ReportAllocs()
-		for b.Loop() {
-			p := &pending{Name: "bench"}
-			must(b, w.f.batches.storeRows(p, r))
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
-	})
 }

@@ -11,10 +11,11 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"millrace.dev/functions/inference/codec"
 )
 
 // raw writes values as a binary tensor of the datatype.
@@ -66,11 +67,19 @@ func raw(t testing.TB, datatype string, values ...any) []byte {
 	return b
 }
 
+// halfValue is the value of a positive half-precision number.
+func halfValue(bits uint16) float64 {
+	if bits < 0x400 {
+		return math.Ldexp(float64(bits), -24)
+	}
+	return math.Ldexp(float64(1024+bits&1023), int(bits>>10)-25)
+}
+
 // half finds the half-precision number nearest to x.
 func half(x float64) uint16 {
 	best, at := math.Inf(1), uint16(0)
 	for bits := range uint16(0x7c00) {
-		if d := math.Abs(float16(bits) - math.Abs(x)); d < best {
+		if d := math.Abs(halfValue(bits) - math.Abs(x)); d < best {
 			best, at = d, bits
 		}
 	}
@@ -91,7 +100,7 @@ func (g golden) binaryInputs(t testing.TB, rows int, datatypes map[string]string
 	t.Helper()
 	var all []binaryInput
 	for _, f := range g.Features {
-		d := datatypeOf(f.Type, "")
+		d := sent[f.Type]
 		if other := datatypes[f.Name]; other != "" {
 			d = other
 		}
@@ -124,7 +133,7 @@ type binaryAnswer struct {
 	data map[string][]byte
 }
 
-func (w *world) askBinary(path string, body []byte, header string) binaryAnswer {
+func (w *env) askBinary(path string, body []byte, header string) binaryAnswer {
 	w.t.Helper()
 	req, err := http.NewRequest("POST", w.web.URL+path, bytes.NewReader(body))
 	must(w.t, err)
@@ -166,7 +175,7 @@ func TestBinaryTensors(t *testing.T) {
 	const path = "/v2/models/flights/infer"
 	want := w.infer(g, g.rows())
 
-	t.Run("InputsInJSONOut", func(t *testing.T) {
+	t.Run("inputs in, JSON out", func(t *testing.T) {
 		body, header := binaryBody(t, g.binaryInputs(t, g.rows(), nil), map[string]any{"id": "b"})
 		a := w.askBinary(path, body, header)
 		if a.Code != 200 || a.ID != "b" || fmt.Sprint(a.Outputs) != fmt.Sprint(want.Outputs) || a.Header.Get("Content-Type") != "application/json" {
@@ -174,7 +183,7 @@ func TestBinaryTensors(t *testing.T) {
 		}
 	})
 
-	t.Run("OutputsBinary", func(t *testing.T) {
+	t.Run("binary outputs", func(t *testing.T) {
 		body, header := binaryBody(t, g.binaryInputs(t, g.rows(), nil), map[string]any{"parameters": map[string]any{"binary_data_output": true}})
 		a := w.askBinary(path, body, header)
 		if a.Code != 200 || a.Parameters["binary_data_output"] != nil {
@@ -185,7 +194,7 @@ func TestBinaryTensors(t *testing.T) {
 		}
 	})
 
-	t.Run("OutputsOverrule", func(t *testing.T) {
+	t.Run("outputs overrule the request", func(t *testing.T) {
 		outputs := []any{
 			map[string]any{"name": "probabilities", "parameters": map[string]any{"binary_data": false}},
 			map[string]any{"parameters": map[string]any{"binary_data": true}, "name": "label"},
@@ -205,7 +214,7 @@ func TestBinaryTensors(t *testing.T) {
 		}
 	})
 
-	t.Run("EveryDatatypeThatMeansTheSame", func(t *testing.T) {
+	t.Run("every datatype that means the same", func(t *testing.T) {
 		for column, datatypes := range map[string][]string{
 			"hour":     {"INT8", "INT16", "INT32", "UINT8", "UINT16", "UINT32", "UINT64", "FP32", "FP64"},
 			"distance": {"INT32", "FP32", "FP64"}, "weekend": {"INT8", "FP32", "UINT64"},
@@ -230,7 +239,7 @@ func TestBinaryTensors(t *testing.T) {
 		}
 	})
 
-	t.Run("NaNIsMissing", func(t *testing.T) {
+	t.Run("NaN is missing", func(t *testing.T) {
 		inputs := g.binaryInputs(t, 1, nil)
 		inputs[4].data = raw(t, inputs[4].datatype, nil)
 		body, header := binaryBody(t, inputs, nil)
@@ -248,29 +257,29 @@ func TestBinaryTensors(t *testing.T) {
 		make func() ([]byte, string)
 		want string
 	}{
-		"ShortNumber":    {func() ([]byte, string) { return change(2, "INT64", []byte{1, 2, 3}) }, "input hour has 3 bytes of data; 1 values of datatype INT64 have 8"},
-		"ShortText":      {func() ([]byte, string) { return change(0, "BYTES", []byte{9, 0, 0, 0, 'U'}) }, "input carrier: the data ends within value 0"},
-		"HugeText":       {func() ([]byte, string) { return change(0, "BYTES", []byte{255, 255, 255, 255, 'U'}) }, "input carrier: the data ends within value 0"},
-		"LongText":       {func() ([]byte, string) { return change(0, "BYTES", []byte{1, 0, 0, 0, 'U', 'A'}) }, "input carrier: 1 bytes are left after its 1 values"},
-		"NoUTF8":         {func() ([]byte, string) { return change(0, "BYTES", []byte{1, 0, 0, 0, 255}) }, "column carrier, row 0: the string is not UTF-8"},
-		"NoBool":         {func() ([]byte, string) { return change(5, "BOOL", []byte{2}) }, "column weekend, row 0: 2 is no true or false"},
-		"Fraction":       {func() ([]byte, string) { return change(2, "FP32", raw(t, "FP32", 1.5)) }, "column hour, row 0: 1.5 is no whole number"},
-		"MissingInt":     {func() ([]byte, string) { return change(2, "FP32", raw(t, "FP32", nil)) }, "column hour, row 0: the value is missing"},
-		"HalfForInt":     {func() ([]byte, string) { return change(2, "FP16", []byte{0, 0}) }, "input hour: values of datatype FP16 are none of a column of type int; send INT64"},
-		"HugeUint":       {func() ([]byte, string) { return change(2, "UINT64", bytes.Repeat([]byte{255}, 8)) }, "column hour, row 0: 18446744073709551615 is no number of a column of type int"},
-		"LossyFloat":     {func() ([]byte, string) { return change(3, "UINT64", bytes.Repeat([]byte{255}, 8)) }, "has more digits than a float holds"},
-		"NoDatatype":     {func() ([]byte, string) { return change(3, "FP8", []byte{1}) }, `input distance: there is no datatype "FP8"; send FP64`},
-		"HeaderTooLong":  {func() ([]byte, string) { b, _ := change(2, "INT64", nil); return b, "100000" }, "must be how many of the body's"},
-		"HeaderNoNumber": {func() ([]byte, string) { b, _ := change(2, "INT64", nil); return b, "x" }, `Inference-Header-Content-Length is "x"`},
-		"Left": {func() ([]byte, string) {
+		"short number":           {func() ([]byte, string) { return change(2, "INT64", []byte{1, 2, 3}) }, "input hour has 3 bytes of data; 1 values of datatype INT64 have 8"},
+		"short text":             {func() ([]byte, string) { return change(0, "BYTES", []byte{9, 0, 0, 0, 'U'}) }, "input carrier: the data ends within value 0"},
+		"huge text":              {func() ([]byte, string) { return change(0, "BYTES", []byte{255, 255, 255, 255, 'U'}) }, "input carrier: the data ends within value 0"},
+		"long text":              {func() ([]byte, string) { return change(0, "BYTES", []byte{1, 0, 0, 0, 'U', 'A'}) }, "input carrier: 1 bytes are left after its 1 values"},
+		"NoUTF8":                 {func() ([]byte, string) { return change(0, "BYTES", []byte{1, 0, 0, 0, 255}) }, "column carrier, row 0: the string is not UTF-8"},
+		"no bool":                {func() ([]byte, string) { return change(5, "BOOL", []byte{2}) }, "column weekend, row 0: 2 is not true or false"},
+		"fraction":               {func() ([]byte, string) { return change(2, "FP32", raw(t, "FP32", 1.5)) }, "column hour, row 0: 1.5 is not a whole number"},
+		"missing int":            {func() ([]byte, string) { return change(2, "FP32", raw(t, "FP32", nil)) }, "column hour, row 0: the value is missing"},
+		"half for int":           {func() ([]byte, string) { return change(2, "FP16", []byte{0, 0}) }, "input hour: datatype FP16 does not fit column type int; send INT64"},
+		"huge uint":              {func() ([]byte, string) { return change(2, "UINT64", bytes.Repeat([]byte{255}, 8)) }, "column hour, row 0: 18446744073709551615 is not a number of a column of type int"},
+		"lossy float":            {func() ([]byte, string) { return change(3, "UINT64", bytes.Repeat([]byte{255}, 8)) }, "has more digits than a float holds"},
+		"no datatype":            {func() ([]byte, string) { return change(3, "FP8", []byte{1}) }, `input distance: there is no datatype "FP8"; send FP64`},
+		"header too long":        {func() ([]byte, string) { b, _ := change(2, "INT64", nil); return b, "100000" }, "must be how many of the body's"},
+		"header is not a number": {func() ([]byte, string) { b, _ := change(2, "INT64", nil); return b, "x" }, `Inference-Header-Content-Length is "x"`},
+		"left": {func() ([]byte, string) {
 			b, h := binaryBody(t, g.binaryInputs(t, 1, nil), nil)
 			return append(b, 1, 2, 3), h
 		}, "3 bytes of binary data are left after the last tensor"},
-		"Both": {func() ([]byte, string) {
+		"both": {func() ([]byte, string) {
 			b := []byte(`{"inputs":[{"name":"hour","shape":[1],"datatype":"INT64","data":[1],"parameters":{"binary_data_size":8}}]}`)
 			return append(b, make([]byte, 8)...), strconv.Itoa(len(b))
 		}, "input hour has data in the JSON and binary_data_size"},
-		"Bare": {func() ([]byte, string) { return []byte("x"), "0" }, "a body without JSON is for models with one input, and version 1 of flights has 6"},
+		"bare": {func() ([]byte, string) { return []byte("x"), "0" }, "a body without JSON is for models with one input, and version 1 of flights has 6"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body, header := c.make()
@@ -279,43 +288,6 @@ func TestBinaryTensors(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestFloat16(t *testing.T) {
-	for bits, want := range map[uint16]float64{
-		0x0000: 0, 0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 0x0001: math.Ldexp(1, -24), 0x0400: math.Ldexp(1, -14), 0x3555: 0.333251953125,
-		0x7c00: math.Inf(1), 0xfc00: math.Inf(-1),
-	} {
-		if got := float16(bits); got != want {
-			t.Errorf("%#04x is %v, want %v", bits, got, want)
-		}
-	}
-	if !math.IsNaN(float16(0x7e00)) {
-		t.Error("0x7e00 is a number")
-	}
-}
-
-func FuzzReadBinary(f *testing.F) {
-	s, v := sketch()
-	texts := func(all ...any) []byte { return raw(f, "BYTES", all...) }
-	body, header := binaryBody(f, []binaryInput{
-		{"s", "BYTES", []int{2}, texts("a", "ü")}, {"i", "UINT16", []int{2, 1}, raw(f, "UINT16", 1, 2)}, {"f", "FP16", []int{2}, raw(f, "FP16", 1.0, 2.0)},
-		{"b", "BOOL", []int{2}, raw(f, "BOOL", true, false)}, {"t", "BYTES", []int{2}, texts("2013-01-01T00:00:00Z", "2013-01-01T00:00:00.5Z")},
-	}, nil)
-	f.Add(body, header)
-	f.Add([]byte("abc"), "0")
-	f.Add([]byte("abc"), "-1")
-	q := &request{}
-	q.body = slices.Clone(body)
-	must(f, q.split([]string{header}))
-	must(f, q.parse(s, v, call{}, 100))
-	f.Fuzz(func(t *testing.T, b []byte, header string) {
-		q.body, q.header, q.raw, q.bare = append(q.body[:0], b...), len(b), nil, false
-		q.outputs = q.outputs[:0]
-		if q.split([]string{header}) == nil && q.parse(s, v, call{}, 100) == nil {
-			checkDecoded(t, q)
-		}
-	})
 }
 
 // TestBareBody asks a model of one matrix by its values alone.
@@ -328,7 +300,7 @@ func TestBareBody(t *testing.T) {
 			values = append(values, g.Rows[f.Name][row])
 		}
 	}
-	datatype := w.f.routing.Load().models["diabetes"].champion().inputs[0].Datatype
+	datatype := w.f.routing.Load().models["diabetes"].champion().schema.Inputs[0].Datatype
 	a := w.askBinary("/v2/models/diabetes/infer", raw(t, datatype, values...), "0")
 	if a.Code != 200 || len(a.data["prediction"]) == 0 {
 		t.Fatalf("%d %q", a.Code, a.Raw)
@@ -339,7 +311,7 @@ func TestBareBody(t *testing.T) {
 			t.Errorf("row %d is %v, Python says %v", i, got, g.Scores[i])
 		}
 	}
-	if a := w.askBinary("/v2/models/diabetes/infer", []byte{1, 2, 3}, "0"); a.Code != 400 || !strings.Contains(a.Error, "which are no whole rows of") {
+	if a := w.askBinary("/v2/models/diabetes/infer", []byte{1, 2, 3}, "0"); a.Code != 400 || !strings.Contains(a.Error, "which is not a multiple of a row's") {
 		t.Errorf("%d %q", a.Code, a.Raw)
 	}
 }
@@ -356,7 +328,7 @@ func TestCompressedBodies(t *testing.T) {
 	}
 	const path = "/v2/models/flights/infer"
 	for coding, sent := range map[string][]byte{"gzip": zipped.Bytes(), "deflate": deflated.Bytes(), "identity": body} {
-		if a := w.ask("POST", path, sent, "Content-Encoding", coding, headerJSON, header); a.Code != 200 {
+		if a := w.ask("POST", path, sent, "Content-Encoding", coding, codec.HeaderJSON, header); a.Code != 200 {
 			t.Errorf("%s: %d %s", coding, a.Code, a.Raw)
 		}
 	}

@@ -8,12 +8,12 @@ import (
 	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/model"
 	"millrace.dev/shared/onnx"
 	"millrace.dev/shared/state"
-	"millrace.dev/shared/table"
 )
 
-// pastConfig is a configuration that ruled once.
+// pastConfig is an earlier configuration.
 type pastConfig struct {
 	digest   string
 	pipeline *config.Pipeline
@@ -29,7 +29,7 @@ func (f *F) configured(ctx context.Context, pipeline string) ([]pastConfig, erro
 		}
 		d, err := events.Decode[events.PipelineConfigured](e)
 		if err != nil {
-			continue // nothing can be made of it, now or later
+			continue // it cannot be read, now or later
 		}
 		if c, err := config.FromJSON(d.Data.Spec); err == nil {
 			all = append(all, pastConfig{d.Data.Digest, c})
@@ -38,45 +38,28 @@ func (f *F) configured(ctx context.Context, pipeline string) ([]pastConfig, erro
 	return all, nil
 }
 
-// contract is what a configuration promises about the pipeline's models. What
-// it does not say is taken from where it can be known: classes from the
-// profile of the rows the model was trained on, features from the model.
+// contract returns what a configuration promises about the pipeline's models.
+// The rest comes from other sources: classes from the model or the profile of
+// its training data, features from the model.
 func (f *F) contract(ctx context.Context, c *config.Pipeline, p *state.Pipeline, m *state.Model, s onnx.Signature) (onnx.Contract, error) {
-	out := onnx.Contract{Task: c.Spec.Model.Task}
-	for _, column := range c.Features() {
-		if column.Type == "" {
-			out.Features = nil
-			break
-		}
-		feature := onnx.Feature{Name: column.Name, Type: onnx.Type(column.Type)}
-		for _, v := range column.Values {
-			feature.Values = append(feature.Values, v.String())
-		}
-		out.Features = append(out.Features, feature)
-	}
-	if len(out.Features) == 0 {
-		out.Features = ownFeatures(s)
-	}
-	if out.Task == onnx.Regression {
-		return out, nil
-	}
-	if out.Classes = c.Classes(); len(out.Classes) > 0 {
-		return out, nil
-	}
 	profile := p.Dataset.Profile
 	if run := p.Run(m.Run); run != nil {
 		profile = run.Profile
 	}
-	if profile.IsZero() {
-		out.Classes = numberedClasses(out.Task, s)
-		return out, nil
+	out, err := model.Contract(ctx, f.deps.Artifacts, c, profile, s.Classes)
+	if err != nil {
+		return out, err
 	}
-	var err error
-	out.Classes, err = f.valuesOf(ctx, profile, c.Spec.Model.Label)
-	return out, err
+	if len(out.Features) == 0 {
+		out.Features = ownFeatures(s)
+	}
+	if out.Task != onnx.Regression && len(out.Classes) == 0 {
+		out.Classes = numberedClasses(out.Task, s)
+	}
+	return out, nil
 }
 
-// ownFeatures are the features of a model whose pipeline lists none: its
+// ownFeatures returns the features of a model whose pipeline lists none: its
 // inputs, or the columns of its one matrix.
 func ownFeatures(s onnx.Signature) []onnx.Feature {
 	var features []onnx.Feature
@@ -105,7 +88,7 @@ func ownFeatures(s onnx.Signature) []onnx.Feature {
 	return features
 }
 
-// numberedClasses names the classes by their place when nothing names them.
+// numberedClasses names the classes by their position when nothing names them.
 func numberedClasses(task string, s onnx.Signature) []string {
 	width := int64(2)
 	if task != onnx.BinaryClassification {
@@ -120,37 +103,4 @@ func numberedClasses(task string, s onnx.Signature) []string {
 		classes = append(classes, strconv.FormatInt(i, 10))
 	}
 	return classes
-}
-
-// maxProfileBytes bounds a profile that is read into memory.
-const maxProfileBytes = 1 << 30
-
-// valuesOf gives the values of a column of a profile in ascending order.
-func (f *F) valuesOf(ctx context.Context, ref events.Ref, column string) ([]string, error) {
-	raw, err := f.deps.Artifacts.Bytes(ctx, ref, maxProfileBytes)
-	if err != nil {
-		return nil, err
-	}
-	var p table.Profile
-	if err := p.UnmarshalBinary(raw); err != nil {
-		return nil, fmt.Errorf("profile %s: %w", ref.Short(), err)
-	}
-	label := p.Column(column)
-	if label == nil {
-		return nil, fmt.Errorf("profile %s does not have the label %s", ref.Short(), column)
-	}
-	var values []string
-	for v := range label.Values() {
-		switch v := v.(type) {
-		case string:
-			values = append(values, v)
-		case int64:
-			values = append(values, strconv.FormatInt(v, 10))
-		case float64:
-			values = append(values, strconv.FormatFloat(v, 'g', -1, 64))
-		case bool:
-			values = append(values, strconv.FormatBool(v))
-		}
-	}
-	return values, nil
 }

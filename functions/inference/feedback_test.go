@@ -1,7 +1,6 @@
 package inference
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -19,7 +18,7 @@ func labelled(labels string) string {
 	return strings.Replace(flights, "  data:\n", "  data:\n    labels: "+labels+"\n", 1)
 }
 
-func (w *world) uploads(pipeline string) (all []events.ObjectUploaded) {
+func (w *env) uploads(pipeline string) (all []events.ObjectUploaded) {
 	w.t.Helper()
 	for _, e := range w.Events(w.t, pipeline, events.ObjectUploaded{}.EventType()) {
 		all = append(all, functiontest.Data[events.ObjectUploaded](w.t, e))
@@ -27,7 +26,7 @@ func (w *world) uploads(pipeline string) (all []events.ObjectUploaded) {
 	return all
 }
 
-func (w *world) uploaded(pipeline string, n int) []events.ObjectUploaded {
+func (w *env) uploaded(pipeline string, n int) []events.ObjectUploaded {
 	w.t.Helper()
 	w.until("the labels are an upload", func() error {
 		if len(w.uploads(pipeline)) < n {
@@ -38,7 +37,7 @@ func (w *world) uploaded(pipeline string, n int) []events.ObjectUploaded {
 	return w.uploads(pipeline)
 }
 
-func (w *world) serveLabelled(labels string) {
+func (w *env) serveLabelled(labels string) {
 	w.t.Helper()
 	w.ConfigureYAML(w.t, labelled(labels))
 	w.promote("flights", w.register("flights", "lightgbm"))
@@ -99,7 +98,7 @@ func TestFeedbackAsParquet(t *testing.T) {
 }
 
 // TestFeedbackOutlivesTheProcess ends it before the labels are an upload, in
-// the middle of a line that nobody was answered for.
+// the middle of a line whose sender had no answer.
 func TestFeedbackOutlivesTheProcess(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.LogEvery = time.Hour
@@ -115,7 +114,7 @@ func TestFeedbackOutlivesTheProcess(t *testing.T) {
 	w.f.end() // as if killed: nothing is drained
 	w.f.tasks.Wait()
 	w.f = nil
-	left, err := filepath.Glob(filepath.Join(deps.Dir, "labels", "*"+spoolSuffix))
+	left, err := filepath.Glob(filepath.Join(deps.Dir, "labels", "*"+".labels"))
 	must(t, err)
 	if len(left) != 1 {
 		t.Fatalf("%v", left)
@@ -136,7 +135,7 @@ func TestFeedbackOutlivesTheProcess(t *testing.T) {
 	}
 	// The same file once more, as if the process had died before removing it.
 	must(t, os.WriteFile(left[0], raw, 0o600))
-	must(t, w.f.spools.ship(t.Context(), 0))
+	w.f.labels.Drain(t.Context())
 	if n := len(w.uploads("flights")); n != 1 {
 		t.Errorf("%d uploads", n)
 	}
@@ -150,18 +149,18 @@ func TestFeedbackMistakes(t *testing.T) {
 		code int
 		want string
 	}{
-		"NoJSON":    {"x", 400, "the body cannot be read as JSON"},
-		"NoLabels":  {"{}", 400, "labels is missing: a list of objects"},
-		"Empty":     {`{"labels":[]}`, 400, "labels is missing"},
-		"NoKey":     {`{"labels":[{"label":true}]}`, 400, "label 0: request_id is missing\nrow is missing"},
-		"Type":      {`{"labels":[{"request_id":"a","row":0,"label":"yes"}]}`, 400, "label 0: late: yes is neither true nor false"},
-		"Unknown":   {`{"labels":[{"request_id":"a","row":0,"labl":true}]}`, 400, `label 0: "labl" is neither of the key nor the label; a label has request_id, row, late`},
-		"Twice":     {`{"labels":[{"request_id":"a","row":0,"label":true,"late":true}]}`, 400, "it has label and late, which are the same"},
-		"Lengths":   {`{"labels":{"request_id":["a"],"row":[0,1],"label":[true]}}`, 400, "the columns have different numbers of values"},
-		"Many":      {`{"labels":{"request_id":[` + strings.Repeat(`"a",`, 10_000) + `"a"]}}`, 413, "more than 10000 rows"},
-		"TooLarge":  {strings.Repeat(" ", 9<<20), 413, "the body has more than"},
-		"Fraction":  {`{"labels":[{"request_id":"a","row":0.5,"label":true}]}`, 400, "row: 0.5 is no whole number"},
-		"NumericID": {`{"labels":[{"request_id":5,"row":0,"label":true}]}`, 400, "request_id: 5 is no string"},
+		"not JSON":   {"x", 400, "the body cannot be read as JSON"},
+		"no labels":  {"{}", 400, "labels is missing: a list of objects"},
+		"empty":      {`{"labels":[]}`, 400, "labels is missing"},
+		"no key":     {`{"labels":[{"label":true}]}`, 400, "label 0: request_id is missing\nrow is missing"},
+		"type":       {`{"labels":[{"request_id":"a","row":0,"label":"yes"}]}`, 400, "label 0: late: yes is neither true nor false"},
+		"unknown":    {`{"labels":[{"request_id":"a","row":0,"labl":true}]}`, 400, `label 0: "labl" is neither in the key nor the label; a label has request_id, row, late`},
+		"twice":      {`{"labels":[{"request_id":"a","row":0,"label":true,"late":true}]}`, 400, "it has label and late, which are the same"},
+		"lengths":    {`{"labels":{"request_id":["a"],"row":[0,1],"label":[true]}}`, 400, "the columns have different numbers of values"},
+		"many":       {`{"labels":{"request_id":[` + strings.Repeat(`"a",`, 10_000) + `"a"]}}`, 413, "more than 10000 rows"},
+		"too large":  {strings.Repeat(" ", 9<<20), 413, "the body has more than"},
+		"fraction":   {`{"labels":[{"request_id":"a","row":0.5,"label":true}]}`, 400, "row: 0.5 is not a whole number"},
+		"numeric id": {`{"labels":[{"request_id":5,"row":0,"label":true}]}`, 400, "request_id: 5 is not a string"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if a := w.ask("POST", feedbackPath, []byte(c.body)); a.Code != c.code || !strings.Contains(a.Error, c.want) {
@@ -169,47 +168,19 @@ func TestFeedbackMistakes(t *testing.T) {
 			}
 		})
 	}
-	t.Run("Full", func(t *testing.T) {
-		w.f.cfg.LogDiskBytes = 1
+	t.Run("full", func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.LogDiskBytes = 1
+		w.serveLabelled(`{uploads: ["flights-labels/*.jsonl"], key: [request_id, row]}`)
 		if a := w.ask("POST", feedbackPath, []byte(`{"labels":[{"request_id":"a","row":0,"label":true}]}`)); a.Code != 503 || a.Header.Get("Retry-After") == "" {
 			t.Errorf("%d %s", a.Code, a.Raw)
 		}
 	})
-	t.Run("NoLabelsSection", func(t *testing.T) {
+	t.Run("no labels section", func(t *testing.T) {
 		w, _ := servedFlights(t)
 		if a := w.ask("POST", feedbackPath, []byte(`{"labels":[{"request_id":"a","row":0,"label":true}]}`)); a.Code != 409 ||
 			!strings.Contains(a.Error, `Its pipeline file needs data.labels, such as labels: {uploads: ["flights-labels/*.jsonl"], key: [request_id, row]}`) {
 			t.Errorf("%d %s", a.Code, a.Raw)
 		}
-	})
-}
-
-func TestKeyFor(t *testing.T) {
-	for glob, want := range map[string]string{
-		"a/*.jsonl": "a/%s.jsonl", "a/**/*.parquet": "a/%s.parquet", "a/**": "a/%s.jsonl", "a/*/b-*.ndjson": "a/%s/b-labels.ndjson",
-		"a/*": "a/%s.jsonl", "a/*.csv": "", "a/b.jsonl": "", "s3://b/*.jsonl": "", "a/100%/*.jsonl": "a/100%%/%s.jsonl",
-	} {
-		if got := keyFor(glob); got != want {
-			t.Errorf("%s gives %q, want %q", glob, got, want)
-		}
-	}
-}
-
-func FuzzFeedback(f *testing.F) {
-	f.Add([]byte(`{"labels":[{"request_id":"a","row":0,"label":true}]}`))
-	f.Add([]byte(`{"labels":{"request_id":["a"],"row":[0],"late":[true]}}`))
-	l := labelling{columns: table.Schema{{Name: "request_id", Type: table.String}, {Name: "row", Type: table.Int}, {Name: "late", Type: table.Bool}}}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		lines, n, err := l.lines(body, 100)
-		if err != nil {
-			return
-		}
-		if n < 1 || n > 100 || bytes.Count(lines, []byte("\n")) != n {
-			t.Fatalf("%d labels are %q", n, lines)
-		}
-		if n == 1 && len(body) < 1000 {
-			return // a file is slow
-		}
-		must(t, l.parquet(lines, filepath.Join(t.TempDir(), "x.parquet")))
 	})
 }

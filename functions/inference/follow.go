@@ -7,31 +7,35 @@ import (
 	"sync"
 	"time"
 
+	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/functions/inference/codec"
+	"millrace.dev/functions/inference/predictionlog"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/state"
 )
 
 // followed are the pipelines that are kept up to date, each by a goroutine of
-// its own, so that one whose model loads slowly holds up no other.
+// its own, so that a slowly loading model does not delay the others.
 type followed struct {
 	mu        sync.Mutex
 	pipelines map[string]*follower
 }
 
-// follower brings one pipeline's part of the routing to what the state says.
+// follower updates one pipeline's part of the routing to the state.
 type follower struct {
 	f    *F
 	name string
 	wake chan struct{}
-	log  *predictionLog
+	log  *predictionlog.Log
 	// mirrorLog is of mirrored requests.
-	mirrorLog *predictionLog
-	// settled is closed when the pipeline's first route is served, or there is none.
+	mirrorLog *predictionlog.Log
+	// settled is closed when the pipeline's first route is served, or when it has no route.
 	settled chan struct{}
 	// serving are the versions the routing holds for this pipeline.
 	serving []*version
-	said    string // what was logged of the route
+	said    string // the route that was logged last
+	limiter *limiter
 }
 
 const (
@@ -41,7 +45,6 @@ const (
 
 // follow keeps the routing up to date until ctx ends.
 func (f *F) follow(ctx context.Context) {
-	defer f.tasks.Done()
 	from, known := uint64(0), false
 	for pause := firstRetry; ctx.Err() == nil; {
 		var err error
@@ -51,7 +54,7 @@ func (f *F) follow(ctx context.Context) {
 		}
 		if err == nil {
 			pause = firstRetry
-			from, err = f.hear(ctx, from)
+			from, err = f.observe(ctx, from)
 		}
 		if ctx.Err() != nil {
 			return
@@ -62,7 +65,7 @@ func (f *F) follow(ctx context.Context) {
 	}
 }
 
-// begin takes up every pipeline there is, and says from where the log is heard.
+// begin starts a follower for every pipeline, and returns the sequence from which the log is followed.
 func (f *F) begin(ctx context.Context) (uint64, error) {
 	last, err := f.deps.Log.Last(ctx)
 	if err != nil {
@@ -79,8 +82,8 @@ func (f *F) begin(ctx context.Context) (uint64, error) {
 	return last + 1, nil
 }
 
-// hear wakes the follower of each pipeline whose route may have changed.
-func (f *F) hear(ctx context.Context, from uint64) (uint64, error) {
+// observe wakes the follower of each pipeline whose route may have changed.
+func (f *F) observe(ctx context.Context, from uint64) (uint64, error) {
 	for e, err := range f.deps.Log.Follow(ctx, eventlog.Filter{From: from}) {
 		if err != nil {
 			return from, err
@@ -93,7 +96,7 @@ func (f *F) hear(ctx context.Context, from uint64) (uint64, error) {
 	return from, fmt.Errorf("the event log ended at %d", from)
 }
 
-// moves says whether an event of the type can change what is served or may be.
+// moves reports whether an event of the type can change which versions are or may be served.
 func moves(eventType string) bool {
 	switch noun, past := events.Words(eventType); noun {
 	case "pipeline", "rollout", "model":
@@ -104,7 +107,7 @@ func moves(eventType string) bool {
 	return false
 }
 
-// changed wakes the pipeline's follower, which is started when there is none.
+// changed wakes the pipeline's follower, and starts it if necessary.
 func (f *F) changed(ctx context.Context, name string) {
 	if f.cfg.Pipeline != "" && name != f.cfg.Pipeline {
 		return
@@ -113,21 +116,19 @@ func (f *F) changed(ctx context.Context, name string) {
 	defer f.followed.mu.Unlock()
 	p := f.followed.pipelines[name]
 	if p == nil {
-		p = &follower{f: f, name: name, wake: make(chan struct{}, 1), settled: make(chan struct{}), log: f.newLog(name, false), mirrorLog: f.newLog(name, true)}
+		p = &follower{f: f, name: name, wake: make(chan struct{}, 1), settled: make(chan struct{}), log: f.log.NewLog(name, false), mirrorLog: f.log.NewLog(name, true)}
 		f.followed.pipelines[name] = p
-		f.tasks.Add(1)
-		go p.run(ctx)
+		f.tasks.Go(func() { p.run(ctx) })
 	}
 	select {
 	case p.wake <- struct{}{}:
-	default: // it will look anyway
+	default: // it will check anyway
 	}
 }
 
 func (p *follower) run(ctx context.Context) {
-	defer p.f.tasks.Done()
 	pause := firstRetry
-	settled := sync.OnceFunc(func() { close(p.settled); p.f.started(); p.f.routes.tell() })
+	settled := sync.OnceFunc(func() { close(p.settled); p.f.started(); p.f.routeChanged.signal() })
 	var again <-chan time.Time
 	for {
 		select {
@@ -145,16 +146,16 @@ func (p *follower) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.f.meters.stale(p.name, true)
+		p.f.metrics.stale(p.name, true)
 		p.f.deps.Logger.ErrorContext(ctx, "the route cannot be served as it should be; the former one stays", "pipeline", p.name, "error", err, "after", pause)
 		again = time.After(pause)
 		pause = min(2*pause, maxRetry)
 	}
 }
 
-// update makes the routing say what the state says. Every version is loaded,
+// update updates the routing to the state. Every version is loaded,
 // checked and warm before the routing points to it. With a version that cannot
-// be loaded the former route stays; if there is none, those serve that can.
+// be loaded the former route stays; without one, the versions that can be loaded serve.
 func (p *follower) update(ctx context.Context) error {
 	st, err := p.f.deps.States.Load(ctx, p.name)
 	if err != nil {
@@ -167,16 +168,19 @@ func (p *follower) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.log.setCanary(st.Rollout != nil)
+	p.log.SetCanary(st.Rollout != nil)
 	next := &served{
-		name: p.name, state: st, log: p.log, meters: p.f.meters.model(p.name), sample: st.Config.Spec.Serve.Log.Sample,
-		mirrorLog: p.mirrorLog, mirrorPercent: st.Config.Spec.Serve.Mirror.Percent,
+		name: p.name, state: st, log: p.log, metrics: p.f.metrics.model(p.name), sample: st.Config.Spec.Serve.Log.Sample,
+		limits:           codec.Limits{MaxRows: p.f.cfg.MaxRows, Ignores: ignoresOf(st.Config)},
+		undefinedIsError: st.Config.Spec.Serve.OnNaN == config.OnNaNError,
+		limiter:          p.limits(st.Config.Spec.Serve),
+		mirrorLog:        p.mirrorLog, mirrorPercent: st.Config.Spec.Serve.Mirror.Percent,
 	}
 	loaded, failed := p.loadRoute(ctx, st)
 	switch {
 	case failed != nil && len(p.serving) > 0:
 		releaseAll(values(loaded))
-		// What may be asked for by version can have changed all the same.
+		// The versions that may be requested can have changed all the same.
 		if old := p.f.routing.Load().models[p.name]; old != nil {
 			next.shares, next.mirror = old.shares, old.mirror
 			p.f.publish(next)
@@ -192,17 +196,17 @@ func (p *follower) update(ctx context.Context) error {
 	}
 	p.loadMirror(ctx, next, loaded)
 	for _, v := range loaded {
-		v.puts(st.Config.Spec.Serve.Batch)
+		v.configureBatching(st.Config.Spec.Serve.Batch)
 	}
 	p.f.publish(next)
 	routed := map[int]bool{}
 	for number := range loaded {
 		routed[number] = true
 	}
-	p.f.shelf.route(p.name, routed)
+	p.f.versions.route(p.name, routed)
 	releaseAll(p.serving)
 	p.serving = values(loaded)
-	p.f.meters.stale(p.name, failed != nil)
+	p.f.metrics.stale(p.name, failed != nil)
 	if shares := next.describe(); failed == nil && shares != p.said {
 		p.f.deps.Logger.InfoContext(ctx, "route", "pipeline", p.name, "shares", shares)
 		p.said = shares
@@ -210,8 +214,16 @@ func (p *follower) update(ctx context.Context) error {
 	return failed
 }
 
-// narrowed is the state with the one version that this process serves in the
-// place of the route, if it serves one. The version keeps its part: a canary's
+// limits returns the limiter of the pipeline's requests, a new one if its limits have changed.
+func (p *follower) limits(s config.Serve) *limiter {
+	if l := p.f.limitsOf(s); p.limiter == nil || p.limiter.limits != l {
+		p.limiter = newLimiter(p.name, l)
+	}
+	return p.limiter
+}
+
+// narrowed returns the state with only the version that this process serves in
+// the route, if it serves only one. The version keeps its part: a canary's
 // answers are a canary's.
 func (f *F) narrowed(st *state.Pipeline) (*state.Pipeline, error) {
 	version := f.cfg.Version
@@ -226,7 +238,7 @@ func (f *F) narrowed(st *state.Pipeline) (*state.Pipeline, error) {
 	return &only, nil
 }
 
-// loadRoute gives the versions of the route, each held, and what went wrong.
+// loadRoute returns the versions of the route, each acquired, and the errors.
 func (p *follower) loadRoute(ctx context.Context, st *state.Pipeline) (map[int]*version, error) {
 	loaded := map[int]*version{}
 	var failed error
@@ -234,11 +246,11 @@ func (p *follower) loadRoute(ctx context.Context, st *state.Pipeline) (map[int]*
 		if w.Percent == 0 && w.Version != st.Route.Champion {
 			continue
 		}
-		key := shelfKey{p.name, w.Version}
-		p.f.shelf.forget(key)
+		key := versionKey{p.name, w.Version}
+		p.f.versions.retry(key)
 		v, err := p.f.version(ctx, st, w.Version)
 		if err != nil {
-			p.f.meters.loadFailed(p.name)
+			p.f.metrics.loadFailed(p.name)
 			if failed == nil {
 				failed = err
 			}
@@ -258,23 +270,23 @@ func (p *follower) loadMirror(ctx context.Context, next *served, loaded map[int]
 	}
 	v, err := p.f.version(ctx, next.state, number)
 	if err != nil {
-		p.f.meters.loadFailed(p.name)
+		p.f.metrics.loadFailed(p.name)
 		p.f.deps.Logger.WarnContext(ctx, "requests are not mirrored: the candidate cannot be loaded", "pipeline", p.name, "version", number, "error", err)
 		return
 	}
 	next.mirror, loaded[number] = v, v
 }
 
-// version gives a loaded version, held for the caller. It is loaded if it is
-// not, for whoever else asks too, and therefore not within ctx.
+// version returns a loaded version, acquired for the caller. If necessary it is
+// loaded, once for all concurrent callers, and therefore not within ctx.
 func (f *F) version(ctx context.Context, st *state.Pipeline, number int) (*version, error) {
-	return f.shelf.get(ctx, shelfKey{st.Name, number}, func() (*version, error) {
+	return f.versions.get(ctx, versionKey{st.Name, number}, func() (*version, error) {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(f.life, f.cfg.LoadTimeout)
 		defer cancel()
 		v, err := f.load(ctx, st, number)
 		if err == nil {
-			f.meters.loadSeconds.Observe(time.Since(began).Seconds())
+			f.metrics.loadSeconds.Observe(time.Since(began).Seconds())
 			f.deps.Logger.InfoContext(ctx, "version loaded", "pipeline", st.Name, "version", number, "took", time.Since(began))
 		}
 		return v, err
@@ -286,7 +298,7 @@ func (f *F) publish(s *served) {
 	f.routingMu.Lock()
 	defer f.routingMu.Unlock()
 	f.routing.Store(f.routing.Load().with(s))
-	f.routes.tell()
+	f.routeChanged.signal()
 }
 
 // describe writes the shares for the log.
@@ -311,7 +323,7 @@ func values(m map[int]*version) []*version {
 	return all
 }
 
-// wait pauses, or until ctx ends.
+// wait pauses for the duration or until ctx ends.
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -10,6 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace.dev/functions/inference/codec"
+	"millrace.dev/functions/inference/feedback"
+	"millrace.dev/functions/inference/grpcapi"
+	"millrace.dev/functions/inference/predictionlog"
 	"millrace.dev/shared/function"
 	"millrace.dev/shared/onnx"
 )
@@ -19,116 +23,112 @@ const Name = "inference"
 
 // Config is what an installation sets.
 type Config struct {
-	// MaxBodyBytes and MaxRows bound a request.
-	MaxBodyBytes int64 `env:"MILLRACE_INFERENCE_MAX_BODY_BYTES" envDefault:"8388608"`
-	MaxRows      int   `env:"MILLRACE_INFERENCE_MAX_ROWS" envDefault:"10000"`
-	// Concurrency is how many requests are worked on at a time; 0 is four per
-	// processor. Queue is how many more may wait, QueueWait for how long.
-	Concurrency int           `env:"MILLRACE_INFERENCE_CONCURRENCY" envDefault:"0"`
-	Queue       int           `env:"MILLRACE_INFERENCE_QUEUE" envDefault:"1000"`
-	QueueWait   time.Duration `env:"MILLRACE_INFERENCE_QUEUE_WAIT" envDefault:"500ms"`
-	// ReadTimeout is how long a body may take to arrive, Timeout how long its
-	// rows may take.
+	// The largest request.
+	MaxBodyBytes int64 `env:"MILLRACE_INFERENCE_MAX_BODY_BYTES" envDefault:"8388608" unit:"bytes"`
+	// The most rows in a request.
+	MaxRows int `env:"MILLRACE_INFERENCE_MAX_ROWS" envDefault:"10000" unit:"rows"`
+	// How many requests for one model are answered at a time, unless
+	// serve.concurrency says it; 0 for four per processor.
+	Concurrency int `env:"MILLRACE_INFERENCE_CONCURRENCY" envDefault:"0" unit:"requests"`
+	// How many more requests for the model may wait, unless serve.queue says it.
+	// Beyond them the answer is 429.
+	Queue int `env:"MILLRACE_INFERENCE_QUEUE" envDefault:"1000" unit:"requests"`
+	// How long a request may wait.
+	QueueWait time.Duration `env:"MILLRACE_INFERENCE_QUEUE_WAIT" envDefault:"500ms"`
+	// How long the body of a request may take to arrive.
 	ReadTimeout time.Duration `env:"MILLRACE_INFERENCE_READ_TIMEOUT" envDefault:"30s"`
-	Timeout     time.Duration `env:"MILLRACE_INFERENCE_TIMEOUT" envDefault:"30s"`
-	// Pipeline and Version, if set, are all that this process serves, whatever
-	// the route says of weights: a revision on a cluster, which splits the
-	// traffic before requests come here. It is ready when the version is loaded.
+	// How long a model may take to answer a request, unless serve.timeout says it.
+	// Then its run is ended.
+	Timeout time.Duration `env:"MILLRACE_INFERENCE_TIMEOUT" envDefault:"30s"`
+	// The only pipeline that this process serves; empty for all. With
+	// MILLRACE_INFERENCE_VERSION it is a revision on a cluster, which splits the
+	// traffic itself.
 	Pipeline string `env:"MILLRACE_INFERENCE_PIPELINE"`
-	Version  int    `env:"MILLRACE_INFERENCE_VERSION"`
-	// GRPC is an address that gRPC has for itself beside the common port, "" for
-	// none. It is without TLS, and asks for the installation's token if there is one.
-	GRPC      string `env:"MILLRACE_INFERENCE_GRPC"`
-	Token     string `env:"MILLRACE_TOKEN"`
-	TokenFile string `env:"MILLRACE_TOKEN_FILE"`
-	// Threads that one request's rows may use.
-	Threads int `env:"MILLRACE_INFERENCE_THREADS" envDefault:"1"`
-	// SpareVersions is how many versions that are in no route stay loaded.
-	SpareVersions int `env:"MILLRACE_INFERENCE_SPARE_VERSIONS" envDefault:"4"`
-	// LoadTimeout bounds the loading of one version; ReadyWithin is after how
-	// long the function is ready even though a version does not load.
+	// The only version that this process serves, whatever its share in the route;
+	// 0 for all in the route. The process is ready when the version is loaded.
+	Version int `env:"MILLRACE_INFERENCE_VERSION" unit:"version"`
+	// An address where gRPC alone is answered, without TLS, beside the common
+	// port; empty for none.
+	GRPC string `env:"MILLRACE_INFERENCE_GRPC"`
+	// Threads that the rows of one request may use.
+	Threads int `env:"MILLRACE_INFERENCE_THREADS" envDefault:"1" unit:"threads"`
+	// How many versions stay loaded that are in no route.
+	SpareVersions int `env:"MILLRACE_INFERENCE_SPARE_VERSIONS" envDefault:"4" unit:"versions"`
+	// How long the loading of a version may take.
 	LoadTimeout time.Duration `env:"MILLRACE_INFERENCE_LOAD_TIMEOUT" envDefault:"5m"`
+	// After this time the function is ready although a version is not loaded.
 	ReadyWithin time.Duration `env:"MILLRACE_INFERENCE_READY_WITHIN" envDefault:"1m"`
-	// LogRows and LogEvery say when a batch of the prediction log is written;
-	// LogEveryCanary while a rollout waits for evidence.
-	LogRows        int           `env:"MILLRACE_INFERENCE_LOG_ROWS" envDefault:"5000"`
-	LogEvery       time.Duration `env:"MILLRACE_INFERENCE_LOG_EVERY" envDefault:"10s"`
+	// A batch of the prediction log is written at this many rows.
+	LogRows int `env:"MILLRACE_INFERENCE_LOG_ROWS" envDefault:"5000" unit:"rows"`
+	// A batch is written at least this often.
+	LogEvery time.Duration `env:"MILLRACE_INFERENCE_LOG_EVERY" envDefault:"10s"`
+	// The same while a rollout waits for evidence.
 	LogEveryCanary time.Duration `env:"MILLRACE_INFERENCE_LOG_EVERY_CANARY" envDefault:"1s"`
-	// LogMemoryBytes bounds the rows in memory, LogDiskBytes the batches on the
-	// local disk that wait for the object store or the log. What is beyond is
+	// How much memory the rows of the prediction log may take. Rows beyond it are
 	// dropped and counted.
-	LogMemoryBytes int64 `env:"MILLRACE_INFERENCE_LOG_MEMORY_BYTES" envDefault:"134217728"`
-	LogDiskBytes   int64 `env:"MILLRACE_INFERENCE_LOG_DISK_BYTES" envDefault:"1073741824"`
+	LogMemoryBytes int64 `env:"MILLRACE_INFERENCE_LOG_MEMORY_BYTES" envDefault:"134217728" unit:"bytes"`
+	// How much of the disk batches may take while they wait for the object store
+	// or the event log. Batches beyond it are dropped and counted.
+	LogDiskBytes int64 `env:"MILLRACE_INFERENCE_LOG_DISK_BYTES" envDefault:"1073741824" unit:"bytes"`
 }
 
-// Validate reports every mistake at once.
+// Validate reports every invalid setting at once.
 func (c Config) Validate() error {
-	var errs []error
-	for _, v := range []struct {
-		name string
-		n    int64
-	}{
-		{"MAX_BODY_BYTES", c.MaxBodyBytes},
-		{"MAX_ROWS", int64(c.MaxRows)},
-		{"QUEUE_WAIT", int64(c.QueueWait)},
-		{"READ_TIMEOUT", int64(c.ReadTimeout)},
-		{"TIMEOUT", int64(c.Timeout)},
-		{"THREADS", int64(c.Threads)},
-		{"SPARE_VERSIONS", int64(c.SpareVersions)},
-		{"LOAD_TIMEOUT", int64(c.LoadTimeout)},
-		{"READY_WITHIN", int64(c.ReadyWithin)},
-		{"LOG_ROWS", int64(c.LogRows)},
-		{"LOG_EVERY", int64(c.LogEvery)},
-		{"LOG_EVERY_CANARY", int64(c.LogEveryCanary)},
-		{"LOG_MEMORY_BYTES", c.LogMemoryBytes},
-		{"LOG_DISK_BYTES", c.LogDiskBytes},
-	} {
-		if v.n <= 0 {
-			errs = append(errs, fmt.Errorf("MILLRACE_INFERENCE_%s must be more than 0", v.name))
-		}
+	errs := []error{
+		function.AboveZero("MILLRACE_INFERENCE_MAX_BODY_BYTES", c.MaxBodyBytes),
+		function.AboveZero("MILLRACE_INFERENCE_MAX_ROWS", c.MaxRows),
+		function.AboveZero("MILLRACE_INFERENCE_QUEUE_WAIT", c.QueueWait),
+		function.AboveZero("MILLRACE_INFERENCE_READ_TIMEOUT", c.ReadTimeout),
+		function.AboveZero("MILLRACE_INFERENCE_TIMEOUT", c.Timeout),
+		function.AboveZero("MILLRACE_INFERENCE_THREADS", c.Threads),
+		function.AboveZero("MILLRACE_INFERENCE_SPARE_VERSIONS", c.SpareVersions),
+		function.AboveZero("MILLRACE_INFERENCE_LOAD_TIMEOUT", c.LoadTimeout),
+		function.AboveZero("MILLRACE_INFERENCE_READY_WITHIN", c.ReadyWithin),
+		function.AboveZero("MILLRACE_INFERENCE_LOG_ROWS", c.LogRows),
+		function.AboveZero("MILLRACE_INFERENCE_LOG_EVERY", c.LogEvery),
+		function.AboveZero("MILLRACE_INFERENCE_LOG_EVERY_CANARY", c.LogEveryCanary),
+		function.AboveZero("MILLRACE_INFERENCE_LOG_MEMORY_BYTES", c.LogMemoryBytes),
+		function.AboveZero("MILLRACE_INFERENCE_LOG_DISK_BYTES", c.LogDiskBytes),
+		function.NotNegative("MILLRACE_INFERENCE_QUEUE", c.Queue),
+		function.NotNegative("MILLRACE_INFERENCE_CONCURRENCY", c.Concurrency),
+		function.NotNegative("MILLRACE_INFERENCE_VERSION", c.Version),
 	}
-	if c.Version < 0 || c.Version > 0 && c.Pipeline == "" {
-		errs = append(errs, errors.New("MILLRACE_INFERENCE_VERSION is a version of MILLRACE_INFERENCE_PIPELINE, which must be set too"))
-	}
-	if c.Concurrency < 0 {
-		errs = append(errs, errors.New("MILLRACE_INFERENCE_CONCURRENCY must not be negative; 0 is four per processor"))
-	}
-	if c.Queue < 0 {
-		errs = append(errs, errors.New("MILLRACE_INFERENCE_QUEUE must not be negative"))
+	if c.Version > 0 && c.Pipeline == "" {
+		errs = append(errs, fmt.Errorf("MILLRACE_INFERENCE_VERSION is %d; set MILLRACE_INFERENCE_PIPELINE to its pipeline", c.Version))
 	}
 	return errors.Join(errs...)
 }
 
 // F is the function. It is safe for concurrent use.
 type F struct {
-	deps     function.Deps
-	cfg      Config
-	meters   *meters
-	gate     *gate
-	requests sync.Pool
-	rpc      *rpc
-	port     *port // nil if gRPC has none of its own
-	mirrors  *mirrors
-	spools   *spools
+	deps        function.Deps
+	cfg         Config
+	metrics     *metrics
+	requests    sync.Pool // of *codec.Request
+	grpc        *grpcapi.Service
+	grpcAnswers sync.Pool     // of *grpcAnswer
+	grpcPort    *grpcapi.Port // nil if gRPC has no port of its own
+	mirrors     *mirrors
+	log         *predictionlog.Writer
+	labels      *feedback.Spool
 
-	routing   atomic.Pointer[routing]
-	routingMu sync.Mutex // held by whoever makes the next routing
-	routes    news       // that the routing has changed, or is ready
-	shelf     *shelf
-	followed  followed
-	listed    chan struct{} // closed when all pipelines are known
-	batches   *batches
+	routing      atomic.Pointer[routing]
+	routingMu    sync.Mutex // held while the next routing is made
+	routeChanged broadcast  // the routing has changed, or is ready
+	versions     *versionCache
+	followed     followed
+	listed       chan struct{} // closed when all pipelines are known
 
-	life   context.Context //nolint:containedctx // of what Start leaves running
-	end    context.CancelFunc
-	tasks  sync.WaitGroup
-	made   time.Time
-	began  time.Time
-	once   sync.Once // of the first time that it is ready
-	noises noises
+	life    context.Context //nolint:containedctx // of what Start leaves running
+	end     context.CancelFunc
+	tasks   sync.WaitGroup
+	made    time.Time
+	began   time.Time
+	once    sync.Once // of the first time that it is ready
+	repeats repeats
 }
 
-// New makes the function.
+// New returns the function.
 func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -136,29 +136,33 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 4 * runtime.GOMAXPROCS(0)
 	}
-	g := newGate(cfg.Concurrency, cfg.Queue, cfg.QueueWait)
-	m, err := newMeters(deps.Metrics, g)
-	if err != nil {
-		return nil, fmt.Errorf("register the metrics: %w", err)
-	}
 	f := &F{
-		deps: deps, cfg: cfg, meters: m, gate: g, made: time.Now(),
-		requests: sync.Pool{New: func() any { return new(request) }},
-		shelf:    newShelf(cfg.SpareVersions),
+		deps: deps, cfg: cfg, made: time.Now(),
+		requests: sync.Pool{New: func() any { return new(codec.Request) }}, grpcAnswers: sync.Pool{New: func() any { return new(grpcAnswer) }},
+		versions: newVersionCache(cfg.SpareVersions),
 		followed: followed{pipelines: map[string]*follower{}},
 		listed:   make(chan struct{}),
 	}
-	f.rpc, f.mirrors = newRPC(f), newMirrors(f)
+	var err error
+	if f.metrics, err = newMetrics(deps.Metrics, f.routing.Load); err != nil {
+		return nil, fmt.Errorf("register the metrics: %w", err)
+	}
+	f.grpc, f.mirrors = newGRPC(f), newMirrors(f)
 	f.routing.Store(&routing{})
-	if f.batches, err = openBatches(filepath.Join(deps.Dir, "pending"), f); err != nil {
+	if f.log, err = predictionlog.Open(filepath.Join(deps.Dir, "pending"), predictionlog.Options{
+		Function: Name, Rows: cfg.LogRows, Every: cfg.LogEvery, EveryCanary: cfg.LogEveryCanary,
+		MaxMemory: cfg.LogMemoryBytes, MaxDisk: cfg.LogDiskBytes,
+	}, deps); err != nil {
 		return nil, err
 	}
-	f.spools, err = openSpools(filepath.Join(deps.Dir, "labels"), f)
+	f.labels, err = feedback.Open(filepath.Join(deps.Dir, "labels"), feedback.Options{
+		Function: Name, Rows: cfg.LogRows, Every: cfg.LogEvery, MaxDisk: cfg.LogDiskBytes,
+	}, deps)
 	return f, err
 }
 
 // Register registers nothing: the function follows the log by itself, since
-// every process that serves must hear of a route, not one of them.
+// every serving process needs the routes, not only one of them.
 func (f *F) Register(*function.Mux) {}
 
 // Start follows the routes and writes the prediction log until Stop. It does
@@ -168,39 +172,38 @@ func (f *F) Start(ctx context.Context) error {
 		return err
 	}
 	if f.cfg.GRPC != "" {
-		token, err := function.ReadToken(f.cfg.Token, f.cfg.TokenFile)
-		if err != nil {
+		f.grpcPort = grpcapi.NewPort(f.grpc, f.deps.Guard)
+		if err := f.grpcPort.Open(ctx, f.cfg.GRPC); err != nil {
 			return err
 		}
-		f.port = newPort(f.rpc, token)
-		if err := f.port.open(ctx, f.cfg.GRPC); err != nil {
-			return err
-		}
-		f.deps.Logger.InfoContext(ctx, "gRPC has a port of its own", "listen", f.port.address.String())
+		f.deps.Logger.InfoContext(ctx, "gRPC has a port of its own", "listen", f.grpcPort.Address().String())
 	}
 	f.began = time.Now()
 	f.life, f.end = context.WithCancel(ctx)
-	f.tasks.Add(5)
-	go f.follow(f.life)
-	go f.batches.encode(f.life)
-	go f.batches.ship(f.life)
-	go f.mirrors.run(f.life)
-	go f.spools.run(f.life)
+	for _, run := range []func(context.Context){f.follow, f.log.Run, f.mirrors.run, f.labels.Run} {
+		f.tasks.Go(func() { run(f.life) })
+	}
 	return nil
 }
 
-// Ready says whether every routed version is loaded. A version that does not
-// load keeps the function from being ready for Config.ReadyWithin only: the
+// Ready returns nil when every routed version is loaded. A process that serves
+// only one pipeline is not ready while its model is stuck. A version that does
+// not load keeps the function from being ready for Config.ReadyWithin only: the
 // other models should be served.
 func (f *F) Ready(context.Context) error {
 	if f.life == nil || f.life.Err() != nil {
-		return errors.New("the function does not run")
+		return errors.New("the function is not running")
 	}
 	late := time.Since(f.began) > f.cfg.ReadyWithin && f.cfg.Version == 0
 	select {
 	case <-f.listed:
 	default:
 		return errors.New("the event log has not been read yet")
+	}
+	if s := f.routing.Load().models[f.cfg.Pipeline]; s != nil {
+		if why := s.stuck(); why != "" {
+			return fmt.Errorf("%s does not answer: %s", s.name, why)
+		}
 	}
 	if late {
 		return nil
@@ -223,52 +226,52 @@ func (f *F) Ready(context.Context) error {
 // started notes how long the start took, once every pipeline is settled.
 func (f *F) started() {
 	if f.Ready(f.life) == nil {
-		f.once.Do(func() { f.meters.coldStart.Set(time.Since(f.made).Seconds()) })
+		f.once.Do(func() { f.metrics.coldStart.Set(time.Since(f.made).Seconds()) })
 	}
 }
 
-// Stop writes and announces what is left of the prediction log, within ctx.
-// What remains is announced at the next start in the same folder.
+// Stop writes and emits what is left of the prediction log, within ctx.
+// What remains is emitted at the next start in the same folder.
 func (f *F) Stop(ctx context.Context) error {
 	if f.life == nil {
 		return nil
 	}
 	var err error
-	if f.port != nil {
-		err = f.port.close(ctx)
+	if f.grpcPort != nil {
+		err = f.grpcPort.Close(ctx)
 	}
-	f.rpc.health.end()
-	err = errors.Join(err, f.batches.drain(ctx))
+	f.grpc.Stop()
+	err = errors.Join(err, f.log.Drain(ctx))
 	f.end()
 	f.tasks.Wait()
-	f.spools.drain(ctx)
+	f.labels.Drain(ctx)
 	f.routing.Store(&routing{})
 	for _, p := range f.followed.pipelines {
 		releaseAll(p.serving)
 	}
-	f.shelf.clear()
+	f.versions.clear()
 	return err
 }
 
-// noises keeps an error that may come with each request from filling the log.
-type noises struct {
+// repeats keeps an error that may come with each request from filling the log.
+type repeats struct {
 	mu   sync.Mutex
 	last map[string]time.Time
 }
 
-// quiet is how long the same noise is not heard again.
+// quiet is how long the same error is not logged again.
 const quiet = 10 * time.Second
 
-// heard says whether the noise should be logged now.
-func (n *noises) heard(what string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if time.Since(n.last[what]) < quiet {
+// first reports whether the error should be logged now.
+func (r *repeats) first(what string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.last[what]) < quiet {
 		return false
 	}
-	if n.last == nil {
-		n.last = map[string]time.Time{}
+	if r.last == nil {
+		r.last = map[string]time.Time{}
 	}
-	n.last[what] = time.Now()
+	r.last[what] = time.Now()
 	return true
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // logged reads the whole prediction log of flights: the events, and the rows as text.
-func (w *world) logged() (all []events.PredictionsLogged, rows []map[string]string) {
+func (w *env) logged() (all []events.PredictionsLogged, rows []map[string]string) {
 	w.t.Helper()
 	for _, e := range w.Events(w.t, "flights", events.PredictionsLogged{}.EventType()) {
 		d := functiontest.Data[events.PredictionsLogged](w.t, e)
@@ -203,78 +203,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestPendingBatches ends the process, as SIGKILL does, with batches that were
-// written and not announced. The next one announces them, once.
-func TestPendingBatches(t *testing.T) {
-	w := newWorld(t)
-	w.cfg.LogRows = 1
-	w.ConfigureYAML(t, flights)
-	w.promote("flights", w.register("flights", "lightgbm"))
-	deps := w.Deps(t, Name)
-	full := deps.Artifacts
-	f, err := New(w.cfg, deps)
-	must(t, err)
-	f.batches.deps.Log = nil // nobody announces: ship does not run
-	life, kill := context.WithCancel(t.Context())
-	f.life, f.end, f.began = life, kill, time.Now()
-	f.tasks.Add(2)
-	go f.follow(life)
-	go f.batches.encode(life)
-	w.f = f
-	w.until("the function is ready", func() error { return f.Ready(t.Context()) })
-	g := goldenOf(t, "lightgbm")
-	s, err := f.routing.Load().model("flights")
-	must(t, err)
-	q := f.take()
-	for i := range 3 {
-		q.body = append(q.body[:0], g.inferBody(t, 0, 2, map[string]any{"id": fmt.Sprint("r", i)})...)
-		q.header = len(q.body)
-		sh := s.shares[0]
-		must(t, q.readInfer(s, sh.version, 100))
-		must(t, q.identify(""))
-		must(t, f.score(t.Context(), sh.version, q))
-		q.label(sh.version)
-		s.log.add(q, outcome{version: sh.version, route: routeChampion, at: time.Now(), took: time.Millisecond, code: 200}, true)
-	}
-	notes := func() []string {
-		found, err := filepath.Glob(filepath.Join(deps.Dir, "pending", "*"+noteSuffix))
-		must(t, err)
-		return found
-	}
-	w.until("three batches are on the disk", func() error {
-		if n := len(notes()); n != 3 {
-			return fmt.Errorf("%d are", n)
-		}
-		return nil
-	})
-	kill()
-	f.tasks.Wait()
-	w.f = nil
-	// One of them had been stored and announced, and was not removed yet.
-	must(t, os.WriteFile(filepath.Join(deps.Dir, "pending", "half"+rowsSuffix), []byte("PAR1"), 0o600))
-	again := *f.batches.pending[0]
-	ref, err := full.PutFile(t.Context(), filepath.Join(deps.Dir, "pending", again.File), rowsSuffix, false)
-	must(t, err)
-	again.Event.Batch = ref
-	w.Announce(t, "flights", Name, again.Event)
-
-	next := w.Deps(t, Name)
-	w.startIn(next)
-	w.until("all are announced and nothing is left", func() error {
-		left, err := os.ReadDir(filepath.Join(deps.Dir, "pending"))
-		must(t, err)
-		if len(left) != 0 {
-			return fmt.Errorf("%v is left", left)
-		}
-		return nil
-	})
-	all, rows := w.logged()
-	if sum, _ := traffic(all); len(all) != 3 || len(rows) != 6 || sum.Requests != 3 {
-		t.Errorf("%d batches, %d rows, %+v", len(all), len(rows), sum)
-	}
-}
-
-// TestLogIsAway answers while NATS cannot be reached, and keeps what it cannot announce.
+// TestLogIsAway answers while NATS cannot be reached, and keeps what it cannot emit.
 func TestLogIsAway(t *testing.T) {
 	w, g := servedFlights(t)
 	w.infer(g, 1)
@@ -290,12 +219,12 @@ func TestLogIsAway(t *testing.T) {
 			t.Fatalf("%d %s", a.Code, a.Raw)
 		}
 	}
-	dir := w.f.batches.dir
+	dir := filepath.Join(w.f.deps.Dir, "pending")
 	w.until("a batch waits on the disk", func() error {
 		found, err := os.ReadDir(dir)
 		must(t, err)
 		for _, e := range found {
-			if strings.HasSuffix(e.Name(), noteSuffix) {
+			if strings.HasSuffix(e.Name(), ".json") {
 				return nil
 			}
 		}
@@ -307,6 +236,6 @@ func TestLogIsAway(t *testing.T) {
 	w.web.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	must(t, w.f.Stop(ctx)) // what it could not announce stays on the disk
+	must(t, w.f.Stop(ctx)) // what it could not emit stays on the disk
 	w.f = nil
 }

@@ -3,29 +3,29 @@ package inference
 import (
 	"context"
 	"math/rand/v2"
-	"net/http"
 	"sync/atomic"
 	"time"
 
+	"millrace.dev/functions/inference/codec"
 	"millrace.dev/shared/state"
 )
 
-// mirrors asks the version that waits for its turn what others have answered,
-// after they did: one request at a time, from a bounded queue. What does not
-// fit is dropped and counted, so that no answer is slower for it. The answers
-// are logged, by the route mirror, in batches of their own.
+// mirrors repeats answered requests to the candidate, one at a time, from a
+// bounded queue. What does not fit is dropped and counted, so that answers are
+// not delayed. The candidate's answers are logged, with the route mirror, in
+// batches of their own.
 type mirrors struct {
 	f       *F
 	waiting chan *mirrored
 	bytes   atomic.Int64
 }
 
-// mirrored is a request to be asked again.
+// mirrored is a request to be repeated.
 type mirrored struct {
 	served  *served
 	version *version // held
-	call    call
-	request *request
+	call    codec.Call
+	request *codec.Request
 	cost    int64
 }
 
@@ -39,33 +39,26 @@ func newMirrors(f *F) *mirrors {
 	return &mirrors{f: f, waiting: make(chan *mirrored, maxMirrored)}
 }
 
-// copyOf is the request as it came, if it is to be mirrored; nil if not.
-// Reading the body changes it, so that it is copied before.
-func (m *mirrors) copyOf(s *served, c call, q *request) *mirrored {
-	if s.mirror == nil || c.version != "" || rand.Float64()*100 >= s.mirrorPercent {
+// copyOf returns a copy of the request if it is to be mirrored, else nil. It
+// must be called before the body is read, which changes it.
+func (m *mirrors) copyOf(s *served, c codec.Call, q *codec.Request) *mirrored {
+	if s.mirror == nil || c.Version != "" || rand.Float64()*100 >= s.mirrorPercent {
 		return nil
 	}
-	cost := int64(len(q.body)) + 1024
+	cost := int64(len(q.Body)) + 1024
 	if m.bytes.Add(cost) > maxMirroredBytes || len(m.waiting) == cap(m.waiting) {
 		m.bytes.Add(-cost)
-		m.f.meters.mirrored.WithLabelValues(s.name, "dropped").Inc()
+		m.f.metrics.mirrored.WithLabelValues(s.name, "dropped").Inc()
 		return nil
 	}
 	again := m.f.take()
-	again.body = append(again.body, q.body...)
-	again.header, again.bare, again.rpc = q.header, q.bare, q.rpc
-	if again.raw = nil; q.raw != nil {
-		again.raw = again.body[again.header:]
-	}
-	if q.rpc {
-		_ = again.message.read(again.body[again.header:]) // it has been read before
-	}
+	again.CopyBody(q, c.Protocol)
 	return &mirrored{served: s, call: c, request: again, cost: cost}
 }
 
 // offer hands over a request that was answered under an id.
 func (m *mirrors) offer(a *mirrored, id []byte) {
-	a.call.id = string(id)
+	a.call.ID = string(id)
 	if a.version = a.served.mirror; a.version.acquire() {
 		select {
 		case m.waiting <- a:
@@ -74,19 +67,18 @@ func (m *mirrors) offer(a *mirrored, id []byte) {
 			a.version.release()
 		}
 	}
-	m.f.meters.mirrored.WithLabelValues(a.served.name, "dropped").Inc()
+	m.f.metrics.mirrored.WithLabelValues(a.served.name, "dropped").Inc()
 	m.drop(a)
 }
 
-// drop gives back what a request that is not asked again takes.
+// drop releases a request that is not repeated.
 func (m *mirrors) drop(a *mirrored) {
 	m.bytes.Add(-a.cost)
 	m.f.put(a.request)
 }
 
-// run asks until ctx ends.
+// run repeats requests until ctx ends.
 func (m *mirrors) run(ctx context.Context) {
-	defer m.f.tasks.Done()
 	for {
 		select {
 		case <-ctx.Done():
@@ -102,26 +94,24 @@ func (m *mirrors) run(ctx context.Context) {
 func (m *mirrors) ask(ctx context.Context, a *mirrored) {
 	began := time.Now()
 	s, v, q := a.served, a.version, a.request
-	err := q.parse(s, v, a.call, m.f.cfg.MaxRows)
+	err := q.Read(v.schema, a.call, s.limits)
 	if err == nil {
-		err = m.f.score(ctx, v, q)
+		err = v.score(ctx, began.Add(s.limiter.timeout), q)
 	}
-	o := outcome{version: v, route: routeMirror, at: began, took: time.Since(began), code: http.StatusOK}
+	p := prediction{served: s, version: v, route: routeMirror, began: began}
 	if err != nil {
-		m.f.meters.mirrored.WithLabelValues(s.name, "failed").Inc()
-		o.failed = true
-		s.mirrorLog.add(q, o, false)
+		m.f.metrics.mirrored.WithLabelValues(s.name, "failed").Inc()
+		s.mirrorLog.Add(q, p.outcome(time.Since(began), true), false)
 		return
 	}
-	q.label(v)
-	o.took = time.Since(began)
-	m.f.meters.mirrored.WithLabelValues(s.name, "answered").Inc()
-	s.mirrorLog.add(q, o, s.sampled())
+	q.Classify()
+	m.f.metrics.mirrored.WithLabelValues(s.name, "answered").Inc()
+	s.mirrorLog.Add(q, p.outcome(time.Since(began), false), s.sampled())
 }
 
-// candidate is the version that mirrored requests are for: the newest that was
-// approved, is newer than the champion, and has neither served nor traffic; 0
-// if there is none.
+// candidate returns the version that gets mirrored requests: the newest that
+// was approved, is newer than the champion, and has neither served nor traffic;
+// 0 if no version qualifies.
 func candidate(p *state.Pipeline) int {
 	newest := 0
 	for _, m := range p.Models {

@@ -9,11 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace.dev/events"
+	"millrace.dev/functions/inference/codec"
 	"millrace.dev/functions/inference/oip"
 )
 
 // mirrored are the mirrored batches of the prediction log.
-func (w *world) mirroredTraffic() (sum events.VersionTraffic, rows int64) {
+func (w *env) mirroredTraffic() (sum events.VersionTraffic, rows int64) {
 	w.t.Helper()
 	all, _ := w.logged()
 	for _, d := range all {
@@ -38,7 +39,7 @@ func TestMirror(t *testing.T) {
 	w.promote("flights", w.register("flights", "lightgbm"))
 	w.start()
 	g := goldenOf(t, "lightgbm")
-	w.infer(g, 1) // nobody is there to be asked
+	w.infer(g, 1) // there is no version to mirror to
 	w.register("flights", "logistic")
 	w.until("the candidate is loaded", func() error {
 		if m := w.f.routing.Load().models["flights"].mirror; m == nil || m.number != 2 {
@@ -59,7 +60,7 @@ func TestMirror(t *testing.T) {
 	}
 	w.ask("POST", "/v2/models/flights/versions/1/infer", g.inferBody(t, 0, 1, nil)) // who asks for a version means it
 	w.until("both requests were asked again", func() error {
-		if n := counter(t, w.f.meters.mirrored.WithLabelValues("flights", "answered")); n != 2 {
+		if n := counter(t, w.f.metrics.mirrored.WithLabelValues("flights", "answered")); n != 2 {
 			return fmt.Errorf("%v were", n)
 		}
 		return nil
@@ -74,7 +75,7 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-// TestMirrorDrops answers as ever while nobody asks again.
+// TestMirrorDrops: requests are answered as usual while the mirror's queue is full.
 func TestMirrorDrops(t *testing.T) {
 	w, g := servedFlights(t)
 	s, err := w.f.routing.Load().model("flights")
@@ -82,16 +83,16 @@ func TestMirrorDrops(t *testing.T) {
 	with := *s
 	with.mirror, with.mirrorPercent = s.champion(), 100
 	q := w.f.take()
-	q.body = g.inferBody(t, 0, 1, nil)
-	q.header = len(q.body)
+	q.Body = g.inferBody(t, 0, 1, nil)
+	q.Loaded()
 	full := newMirrors(w.f) // nothing runs
 	for range maxMirrored {
-		full.offer(full.copyOf(&with, call{}, q), []byte("x"))
+		full.offer(full.copyOf(&with, codec.Call{}, q), []byte("x"))
 	}
-	if full.copyOf(&with, call{}, q) != nil {
+	if full.copyOf(&with, codec.Call{}, q) != nil {
 		t.Error("more is taken than is asked")
 	}
-	if n := counter(t, w.f.meters.mirrored.WithLabelValues("flights", "dropped")); n != 1 {
+	if n := counter(t, w.f.metrics.mirrored.WithLabelValues("flights", "dropped")); n != 1 {
 		t.Errorf("%v dropped", n)
 	}
 	for range maxMirrored {
@@ -104,9 +105,9 @@ func TestMirrorDrops(t *testing.T) {
 	}
 }
 
-// TestMeters finds KServe's names beside ours, the scores of a batch, and how
+// TestMetrics finds KServe's names beside ours, the scores of a batch, and how
 // long the start took.
-func TestMeters(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	w := newWorld(t)
 	w.ConfigureYAML(t, flights)
 	w.promote("flights", w.register("flights", "lightgbm"))
@@ -119,7 +120,7 @@ func TestMeters(t *testing.T) {
 	for range 3 {
 		w.infer(g, 4)
 	}
-	if gauge(t, w.f.meters.coldStart) <= 0 {
+	if gauge(t, w.f.metrics.coldStart) <= 0 {
 		t.Error("the start took no time")
 	}
 	families, err := reg.Gather()

@@ -27,7 +27,7 @@ func TestOpenAPI(t *testing.T) {
 	must(t, compiler.AddResource("openapi.json", doc))
 	document := doc.(map[string]any)
 
-	t.Run("Paths", func(t *testing.T) {
+	t.Run("paths", func(t *testing.T) {
 		fill := strings.NewReplacer("{model}", "flights", "{version}", "1")
 		paths := document["paths"].(map[string]any)
 		if len(paths) < 15 {
@@ -48,20 +48,20 @@ func TestOpenAPI(t *testing.T) {
 		method, path, described string
 		body                    []byte
 	}{
-		"Server":         {"GET", "/v2", "/v2", nil},
-		"Live":           {"GET", "/v2/health/live", "/v2/health/live", nil},
-		"Ready":          {"GET", "/v2/health/ready", "/v2/health/ready", nil},
-		"Models":         {"GET", "/v2/models", "/v2/models", nil},
-		"Model":          {"GET", "/v2/models/flights", "/v2/models/{model}", nil},
-		"Version":        {"GET", "/v2/models/flights/versions/1", "/v2/models/{model}/versions/{version}", nil},
-		"ModelReady":     {"GET", "/v2/models/flights/ready", "/v2/models/{model}/ready", nil},
-		"Unknown":        {"GET", "/v2/models/trains", "/v2/models/{model}", nil},
-		"Infer":          {"POST", "/v2/models/flights/infer", "/v2/models/{model}/infer", g.inferBody(t, 0, 2, map[string]any{"id": "x", "parameters": map[string]any{"a": 1}})},
-		"InferMistake":   {"POST", "/v2/models/flights/infer", "/v2/models/{model}/infer", []byte(`{"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","data":["y"]}]}`)},
-		"Predict":        {"POST", "/v1/models/flights:predict", "/v1/models/{model}:predict", instance},
-		"Index":          {"POST", "/v2/repository/index", "/v2/repository/index", []byte(`{}`)},
-		"Load":           {"POST", "/v2/repository/models/flights/load", "/v2/repository/models/{model}/load", []byte(`{"parameters":{"version":"1"}}`)},
-		"UnloadChampion": {"POST", "/v2/repository/models/flights/unload", "/v2/repository/models/{model}/unload", []byte(`{}`)},
+		"server":          {"GET", "/v2", "/v2", nil},
+		"live":            {"GET", "/v2/health/live", "/v2/health/live", nil},
+		"ready":           {"GET", "/v2/health/ready", "/v2/health/ready", nil},
+		"models":          {"GET", "/v2/models", "/v2/models", nil},
+		"model":           {"GET", "/v2/models/flights", "/v2/models/{model}", nil},
+		"version":         {"GET", "/v2/models/flights/versions/1", "/v2/models/{model}/versions/{version}", nil},
+		"model ready":     {"GET", "/v2/models/flights/ready", "/v2/models/{model}/ready", nil},
+		"unknown":         {"GET", "/v2/models/trains", "/v2/models/{model}", nil},
+		"infer":           {"POST", "/v2/models/flights/infer", "/v2/models/{model}/infer", g.inferBody(t, 0, 2, map[string]any{"id": "x", "parameters": map[string]any{"a": 1}})},
+		"infer mistake":   {"POST", "/v2/models/flights/infer", "/v2/models/{model}/infer", []byte(`{"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","data":["y"]}]}`)},
+		"predict":         {"POST", "/v1/models/flights:predict", "/v1/models/{model}:predict", instance},
+		"index":           {"POST", "/v2/repository/index", "/v2/repository/index", []byte(`{}`)},
+		"load":            {"POST", "/v2/repository/models/flights/load", "/v2/repository/models/{model}/load", []byte(`{"parameters":{"version":"1"}}`)},
+		"unload champion": {"POST", "/v2/repository/models/flights/unload", "/v2/repository/models/{model}/unload", []byte(`{}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var answer any

@@ -1,42 +1,37 @@
 package inference
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"millrace.dev/functions/inference/codec"
+	"millrace.dev/shared/access"
 )
 
 // The model repository extension: which versions there are, and which of them
-// are loaded in this process. It moves no traffic; that is promotion's.
+// are loaded in this process. It moves no traffic; only promote does.
 
-// indexed is one version that can be asked.
-type indexed struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	// State is READY for a version that is loaded, else UNAVAILABLE: it is
-	// loaded when it is asked for.
-	State  string `json:"state"`
-	Reason string `json:"reason"`
-}
-
-// repository lists the versions of all models; only those that are loaded if
-// ready.
-func (f *F) repository(ready bool) []indexed {
-	all := []indexed{}
+// repository lists the versions of all models that the caller may ask; only
+// those that are loaded if ready.
+func (f *F) repository(ctx context.Context, ready bool) []codec.ModelIndex {
+	all := []codec.ModelIndex{}
 	t := f.routing.Load()
 	for _, name := range t.names {
+		if access.Check(ctx, access.Predict|access.Read, name) != nil {
+			continue
+		}
 		s := t.models[name]
 		for _, m := range s.state.Models {
 			if !loadable(m) {
 				continue
 			}
-			i := indexed{Name: name, Version: strconv.Itoa(m.Version), State: "READY"}
-			if !f.shelf.loaded(shelfKey{name, m.Version}) {
+			i := codec.ModelIndex{Name: name, Version: strconv.Itoa(m.Version), State: "READY"}
+			if !f.versions.loaded(versionKey{name, m.Version}) {
 				i.State, i.Reason = "UNAVAILABLE", "not loaded; it is when it is asked for"
 			}
 			if i.State == "READY" || !ready {
@@ -54,21 +49,20 @@ func (f *F) loadInto(ctx context.Context, model, version string) error {
 		return err
 	}
 	if version == "" && len(s.shares) == 0 {
-		return mistakef(http.StatusServiceUnavailable, "%s", s.reason)
+		return codec.Errorf(http.StatusServiceUnavailable, "%s", s.reason)
 	}
 	if version == "" {
 		return nil
 	}
-	sh, err := f.pinned(ctx, s, version)
+	v, err := f.pinned(ctx, s, version)
 	if err != nil {
 		return err
 	}
-	sh.version.release()
+	v.release()
 	return nil
 }
 
-// unload unloads a version of which no traffic is lost. Without a version it
-// means all that are in no route.
+// unload unloads a version that is in no route; without a version, all of them.
 func (f *F) unload(model, version string) error {
 	s, err := f.routing.Load().model(model)
 	if err != nil {
@@ -76,10 +70,10 @@ func (f *F) unload(model, version string) error {
 	}
 	if version == "" {
 		if len(s.shares) > 0 {
-			return mistakef(http.StatusConflict, "%s serves %s and stays loaded; name a version that is in no route by the parameter version, or move the traffic by a promotion or a rollback", s.name, s.describe())
+			return codec.Errorf(http.StatusConflict, "%s serves %s and stays loaded; name a version that is in no route by the parameter version, or move the traffic by a promotion or a rollback", s.name, s.describe())
 		}
 		for _, m := range s.state.Models {
-			f.shelf.drop(shelfKey{s.name, m.Version})
+			f.versions.unload(versionKey{s.name, m.Version})
 		}
 		return nil
 	}
@@ -87,8 +81,8 @@ func (f *F) unload(model, version string) error {
 	if err != nil {
 		return err
 	}
-	if !f.shelf.drop(shelfKey{s.name, number}) {
-		return mistakef(http.StatusConflict, "version %d of %s has traffic (%s) and stays loaded; move the traffic by a promotion or a rollback first", number, s.name, s.describe())
+	if !f.versions.unload(versionKey{s.name, number}) {
+		return codec.Errorf(http.StatusConflict, "version %d of %s has traffic (%s) and stays loaded; move the traffic by a promotion or a rollback first", number, s.name, s.describe())
 	}
 	return nil
 }
@@ -98,10 +92,10 @@ func (f *F) repositoryIndex(w http.ResponseWriter, r *http.Request) {
 		Ready bool `json:"ready"`
 	}
 	if err := readSmall(w, r, &body); err != nil {
-		writeMistake(w, err)
+		writeError(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, f.repository(body.Ready))
+	writeJSON(w, http.StatusOK, f.repository(r.Context(), body.Ready))
 }
 
 func (f *F) repositoryLoad(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +104,7 @@ func (f *F) repositoryLoad(w http.ResponseWriter, r *http.Request) {
 		err = f.loadInto(r.Context(), r.PathValue("model"), version)
 	}
 	if err != nil {
-		writeMistake(w, err)
+		writeError(w, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"name": r.PathValue("model"), "load": true})
@@ -122,14 +116,14 @@ func (f *F) repositoryUnload(w http.ResponseWriter, r *http.Request) {
 		err = f.unload(r.PathValue("model"), version)
 	}
 	if err != nil {
-		writeMistake(w, err)
+		writeError(w, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"name": r.PathValue("model"), "unload": true})
 }
 
-// repositoryVersion is the version that a call means, in the body's parameters
-// or in the header; "" for none.
+// repositoryVersion returns the version that a call names, in the body's
+// parameters or in the header; "" if it names none.
 func repositoryVersion(w http.ResponseWriter, r *http.Request) (string, error) {
 	var body struct {
 		Parameters struct {
@@ -147,16 +141,32 @@ func repositoryVersion(w http.ResponseWriter, r *http.Request) (string, error) {
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64), nil
 	}
-	return "", invalid("the parameter version is neither a number nor a string")
+	return "", codec.Invalid("the parameter version is neither a number nor a string")
 }
 
 const maxSmallBody = 64 << 10
 
 // readSmall reads a body of JSON, if there is one.
 func readSmall(w http.ResponseWriter, r *http.Request, into any) error {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSmallBody)).Decode(into)
-	if err == nil || errors.Is(err, io.EOF) {
+	if err := checkCharset(r); err != nil {
+		return err
+	}
+	body, err := decompressed(w, r)
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, maxSmallBody+1))
+	switch {
+	case err != nil:
+		return codec.Invalid("the body cannot be read: %v", err)
+	case len(raw) > maxSmallBody:
+		return codec.TooLarge(maxSmallBody)
+	}
+	if raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte(utf8Mark))); len(raw) == 0 {
 		return nil
 	}
-	return invalid("the body cannot be read as JSON: %s", strings.TrimPrefix(fmt.Sprint(err), "json: "))
+	if err := json.Unmarshal(raw, into); err != nil {
+		return codec.Invalid("the body cannot be read as JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
 }

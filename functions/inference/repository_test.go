@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"millrace.dev/functions/inference/codec"
 	"millrace.dev/functions/inference/oip"
 )
 
@@ -15,7 +16,7 @@ func TestRepository(t *testing.T) {
 		_, err := w.f.routing.Load().models["flights"].number("2")
 		return err
 	})
-	index := func(body string) (all []indexed) {
+	index := func(body string) (all []codec.ModelIndex) {
 		t.Helper()
 		a, _ := w.try("POST", "/v2/repository/index", []byte(body)) // a list is no object
 		must(t, json.Unmarshal([]byte(a.Raw), &all))
@@ -50,11 +51,11 @@ func TestRepository(t *testing.T) {
 		code       int
 		want       string
 	}{
-		"Champion": {"unload", `{"parameters":{"version":"1"}}`, 409, "version 1 of flights has traffic (v1 100 %) and stays loaded"},
-		"Model":    {"unload", "", 409, "flights serves v1 100 % and stays loaded; name a version"},
-		"Unknown":  {"load", `{"parameters":{"version":"7"}}`, 404, "flights has no version 7; those that can: 1, 2"},
-		"NoJSON":   {"load", `x`, 400, "the body cannot be read as JSON"},
-		"Type":     {"load", `{"parameters":{"version":[]}}`, 400, "neither a number nor a string"},
+		"champion": {"unload", `{"parameters":{"version":"1"}}`, 409, "version 1 of flights has traffic (v1 100 %) and stays loaded"},
+		"model":    {"unload", "", 409, "flights serves v1 100 % and stays loaded; name a version"},
+		"unknown":  {"load", `{"parameters":{"version":"7"}}`, 404, "flights has no version 7; versions that can be asked: 1, 2"},
+		"not JSON": {"load", `x`, 400, "the body cannot be read as JSON"},
+		"type":     {"load", `{"parameters":{"version":[]}}`, 400, "neither a number nor a string"},
 	} {
 		if a := call(c.verb, c.body); a.Code != c.code || !strings.Contains(a.Error, c.want) {
 			t.Errorf("%s: %d %s", name, a.Code, a.Raw)

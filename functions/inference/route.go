@@ -4,38 +4,46 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
+	"millrace.dev/config"
+	"millrace.dev/functions/inference/codec"
+	"millrace.dev/functions/inference/predictionlog"
 	"millrace.dev/shared/state"
 )
 
-// routing is where requests go. It does not change: a new one takes its place.
+// routing is where requests go. It is immutable: a new one replaces it.
 type routing struct {
 	models map[string]*served
 	names  []string // sorted
 }
 
-// served is what is known of one pipeline: its state, and its route with every
-// version in it loaded. It does not change.
+// served is one pipeline's state, and its route with every version in it
+// loaded. It is immutable.
 type served struct {
 	name  string
 	state *state.Pipeline
 	// shares are the parts of the traffic, the champion's last.
 	shares []share
-	// reason says why there are no shares.
+	// reason is why there are no shares.
 	reason string
-	// mirror is asked what others have answered, for mirrorPercent of the
-	// requests; nil when none is.
+	// mirror gets a copy of mirrorPercent of the requests; nil without
+	// mirroring.
 	mirror        *version
 	mirrorPercent float64
-	mirrorLog     *predictionLog
+	mirrorLog     *predictionlog.Log
 
-	log    *predictionLog
-	meters modelMeters
-	sample float64
+	log     *predictionlog.Log
+	metrics modelMetrics
+	sample  float64
+	limits  codec.Limits
+	limiter *limiter
+	// undefinedIsError refuses a request with a row that the model answers NaN.
+	undefinedIsError bool
 }
 
 // share is a version's part of the traffic.
@@ -46,7 +54,7 @@ type share struct {
 	route string
 }
 
-// The routes an answer can come by.
+// The routes of an answer.
 const (
 	routeChampion = "champion"
 	routeCanary   = "canary"
@@ -95,8 +103,8 @@ func (s *served) pick(point uint64) share {
 	return s.shares[len(s.shares)-1]
 }
 
-// pointOf gives the place of a key in the traffic of a pipeline, the same at
-// all times and in all processes, and independent of other pipelines'.
+// pointOf returns the place of a key in the traffic of a pipeline: the same at
+// all times and in all processes, and independent of other pipelines.
 func pointOf[K string | []byte](pipeline string, key K) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
 	h := uint64(offset)
@@ -119,6 +127,9 @@ func pointOfHash(h uint64) uint64 {
 	return point
 }
 
+// sampled reports whether a request's rows are logged.
+func (s *served) sampled() bool { return s.sample >= 1 || rand.Float64() < s.sample }
+
 // share finds the share of a version that is in the route.
 func (s *served) share(number int) (share, bool) {
 	i := slices.IndexFunc(s.shares, func(sh share) bool { return sh.version.number == number })
@@ -128,7 +139,7 @@ func (s *served) share(number int) (share, bool) {
 	return s.shares[i], true
 }
 
-// champion is the version that has the rest of the traffic, nil if there is none.
+// champion returns the version that has the rest of the traffic, nil if no version has traffic.
 func (s *served) champion() *version {
 	if len(s.shares) == 0 {
 		return nil
@@ -136,17 +147,17 @@ func (s *served) champion() *version {
 	return s.shares[len(s.shares)-1].version
 }
 
-// ignores says whether a request may carry the name though the model does not
-// read it: a column of the pipeline that is no feature, or no feature yet.
-func (s *served) ignores(name []byte) bool {
-	if s.state.Config == nil {
-		return false
+// ignoresOf returns the names that a request may carry though the model does
+// not read them: columns of the pipeline that are not features, or not any
+// more.
+func ignoresOf(c *config.Pipeline) func(name []byte) bool {
+	return func(name []byte) bool {
+		_, ok := c.Spec.Data.Columns[string(name)]
+		return ok
 	}
-	_, ok := s.state.Config.Spec.Data.Columns[string(name)]
-	return ok
 }
 
-// versions lists those that can be asked, oldest first.
+// versions lists the versions that can be requested, oldest first.
 func (s *served) versions() []string {
 	versions := []string{}
 	for _, m := range s.state.Models {
@@ -166,15 +177,15 @@ func (s *served) number(text string) (int, error) {
 	}
 	can := "none can yet"
 	if all := s.versions(); len(all) > 0 {
-		can = "those that can: " + strings.Join(all, ", ")
+		can = "versions that can be asked: " + strings.Join(all, ", ")
 	}
 	switch {
 	case err != nil:
-		return 0, mistakef(http.StatusNotFound, "%q is no version of %s; %s", text, s.name, can)
+		return 0, codec.Errorf(http.StatusNotFound, "%q is not a version of %s; %s", text, s.name, can)
 	case m == nil:
-		return 0, mistakef(http.StatusNotFound, "%s has no version %d; %s", s.name, n, can)
+		return 0, codec.Errorf(http.StatusNotFound, "%s has no version %d; %s", s.name, n, can)
 	}
-	return 0, mistakef(http.StatusNotFound, "version %d of %s is a %s that no evaluation has approved and cannot be asked; %s", n, s.name, m.State, can)
+	return 0, codec.Errorf(http.StatusNotFound, "version %d of %s cannot be asked: it is %s, and no evaluation has approved it; %s", n, s.name, m.State, can)
 }
 
 // model finds a pipeline by name.
@@ -188,7 +199,7 @@ func (t *routing) model(name string) (*served, error) {
 	if t != nil && len(t.names) > 0 {
 		known = "the models are " + strings.Join(t.names, ", ")
 	}
-	return nil, mistakef(http.StatusNotFound, "there is no model %q; %s", name, known)
+	return nil, codec.Errorf(http.StatusNotFound, "there is no model %q; %s", name, known)
 }
 
 // with is the routing with one pipeline changed.
@@ -208,7 +219,7 @@ func (t *routing) with(s *served) *routing {
 	return next
 }
 
-// unserved says why a pipeline has no route.
+// unserved returns why a pipeline has no route.
 func unserved(p *state.Pipeline) string {
 	switch {
 	case len(p.Models) == 0:

@@ -48,7 +48,7 @@ func TestFollowsTheRoute(t *testing.T) {
 		t.Errorf("%s, want %v", a.Raw, want)
 	}
 
-	t.Run("Pinned", func(t *testing.T) {
+	t.Run("pinned", func(t *testing.T) {
 		for _, a := range []answer{
 			w.ask("POST", "/v2/models/flights/versions/1/infer", g.inferBody(t, 0, 1, nil)),
 			w.ask("POST", "/v2/models/flights/versions/v1/infer", g.inferBody(t, 0, 1, nil)),
@@ -59,7 +59,7 @@ func TestFollowsTheRoute(t *testing.T) {
 			}
 		}
 	})
-	t.Run("GoesBack", func(t *testing.T) {
+	t.Run("goes back", func(t *testing.T) {
 		w.Announce(t, "flights", "promote", events.RolloutAborted{Version: 2, Weights: []events.Weight{{Version: 1, Percent: 100}}, Reason: "it was no good"})
 		w.serves(g, "1")
 	})
@@ -113,7 +113,7 @@ func TestCanary(t *testing.T) {
 	}
 }
 
-// A process that is told its version serves that and nothing else, whatever
+// A process with a fixed version serves that and nothing else, whatever
 // the weights say, and is ready when it has it.
 func TestOneVersion(t *testing.T) {
 	w := newWorld(t)
@@ -206,7 +206,27 @@ func TestPoints(t *testing.T) {
 		t.Errorf("0.1 %% of %d keys are %d", keys, few)
 	}
 	if math.Abs(float64(half)-keys/2) > 1000 || math.Abs(float64(other)-keys/4) > 1000 {
-		t.Errorf("half of %d keys are %d, of which another pipeline has %d", keys, half, other)
+		t.Errorf("half of %d keys are %d, and another pipeline shares %d of them", keys, half, other)
+	}
+}
+
+// TestPointsStay holds the place of some keys, so that a key stays with its
+// version while an update of the program rolls out.
+func TestPointsStay(t *testing.T) {
+	for _, test := range []struct {
+		pipeline, key string
+		want          uint64
+	}{
+		{"flights", "customer-7", 330},
+		{"flights", "42", 300},
+		{"flights", "", 698},
+		{"tumours", "customer-7", 660},
+		{"f", "lights42", 868},
+		{"flights", "\x00ü", 483},
+	} {
+		if got := pointOf(test.pipeline, test.key); got != test.want {
+			t.Errorf("%s %q is at %d, and was at %d before", test.pipeline, test.key, got, test.want)
+		}
 	}
 }
 
@@ -228,7 +248,7 @@ func swapUnderLoad(t *testing.T, serve string) {
 	want := map[string][]any{}
 	for i, model := range []string{"lightgbm", "logistic"} {
 		a := w.ask("POST", "/v2/models/flights/versions/"+fmt.Sprint(i+1)+"/infer", g.inferBody(t, 0, 20, nil))
-		if a.Code == 404 { // not heard of yet
+		if a.Code == 404 { // not known yet
 			w.until("version 2 is known", func() error {
 				a = w.ask("POST", "/v2/models/flights/versions/2/infer", g.inferBody(t, 0, 20, nil))
 				return code(a, 200, "")
@@ -281,7 +301,7 @@ func TestVersionThatDoesNotLoad(t *testing.T) {
 	bad := w.register("flights", "matrix") // a regression of other columns
 	w.promote("flights", bad)
 	w.until("the failure is counted", func() error {
-		if n := counter(t, w.f.meters.failures.WithLabelValues("flights")); n == 0 {
+		if n := counter(t, w.f.metrics.failures.WithLabelValues("flights")); n == 0 {
 			return fmt.Errorf("%v failures", n)
 		}
 		return nil
@@ -289,13 +309,13 @@ func TestVersionThatDoesNotLoad(t *testing.T) {
 	if a := w.infer(g, 1); a.Code != 200 || a.Version != "1" {
 		t.Errorf("%d %s", a.Code, a.Raw)
 	}
-	if v := gauge(t, w.f.meters.staleRoute.WithLabelValues("flights")); v != 1 {
+	if v := gauge(t, w.f.metrics.staleRoute.WithLabelValues("flights")); v != 1 {
 		t.Errorf("the route counts as stale: %v", v)
 	}
 	w.promote("flights", w.register("flights", "logistic"))
 	w.serves(g, "3")
 	w.until("the route is no longer stale", func() error {
-		if v := gauge(t, w.f.meters.staleRoute.WithLabelValues("flights")); v != 0 {
+		if v := gauge(t, w.f.metrics.staleRoute.WithLabelValues("flights")); v != 0 {
 			return fmt.Errorf("stale %v", v)
 		}
 		return nil
@@ -303,7 +323,7 @@ func TestVersionThatDoesNotLoad(t *testing.T) {
 }
 
 // TestFeaturesChange gives the pipeline another feature. The version that does
-// not know it goes on, in this process and in the next, whether requests
+// not know it keeps serving, in this process and in the next, whether requests
 // already bring the new column or not.
 func TestFeaturesChange(t *testing.T) {
 	w, g := servedFlights(t)
@@ -319,10 +339,10 @@ func TestFeaturesChange(t *testing.T) {
 			)
 		})
 	}
-	t.Run("Now", both)
+	t.Run("now", both)
 	w.stop()
 	w.start()
-	t.Run("AfterARestart", both)
+	t.Run("after a restart", both)
 }
 
 // TestExternalData serves a model whose weights lie beside it.
@@ -350,7 +370,7 @@ spec:
 	}
 }
 
-// TestWithoutContract serves a model whose pipeline says nothing but its task.
+// TestWithoutContract serves a model whose pipeline states only its task.
 func TestWithoutContract(t *testing.T) {
 	w := newWorld(t)
 	g := goldenOf(t, "lightgbm")

@@ -11,7 +11,7 @@ import (
 func TestInfer(t *testing.T) {
 	w, g := servedFlights(t)
 
-	t.Run("AnswersAsPythonDoes", func(t *testing.T) {
+	t.Run("answers as Python does", func(t *testing.T) {
 		a := w.infer(g, g.rows())
 		if a.Code != 200 || a.Name != "flights" || a.Version != "1" || a.Parameters["route"] != "champion" {
 			t.Fatalf("%d %s", a.Code, a.Raw)
@@ -35,7 +35,7 @@ func TestInfer(t *testing.T) {
 		}
 	})
 
-	t.Run("EchoesIDAndParameters", func(t *testing.T) {
+	t.Run("echoes id and parameters", func(t *testing.T) {
 		a := w.ask("POST", "/v2/models/flights/infer", g.inferBody(t, 0, 1, map[string]any{
 			"id": "a\"b\\ü😀", "parameters": map[string]any{"tenant": "x", "n": 3, "ok": true, "route": "mine"},
 		}))
@@ -47,7 +47,7 @@ func TestInfer(t *testing.T) {
 		}
 	})
 
-	t.Run("MakesAnID", func(t *testing.T) {
+	t.Run("makes an id", func(t *testing.T) {
 		a, b := w.infer(g, 1), w.infer(g, 1)
 		if len(a.ID) != 32 || a.ID == b.ID {
 			t.Errorf("ids are %q and %q", a.ID, b.ID)
@@ -57,14 +57,14 @@ func TestInfer(t *testing.T) {
 		}
 	})
 
-	t.Run("SelectsOutputs", func(t *testing.T) {
+	t.Run("selects outputs", func(t *testing.T) {
 		a := w.ask("POST", "/v2/models/flights/infer", g.inferBody(t, 0, 2, map[string]any{"outputs": []any{map[string]any{"name": "probabilities"}}}))
 		if len(a.Outputs) != 1 || a.Outputs[0].Name != "probabilities" || len(a.Outputs[0].Data) != 4 {
 			t.Errorf("%s", a.Raw)
 		}
 	})
 
-	t.Run("TakesWhatMeansTheSame", func(t *testing.T) {
+	t.Run("takes what means the same", func(t *testing.T) {
 		want := w.infer(g, 1).Outputs[1].Data
 		first := func(name string) any { return g.Rows[name][0] }
 		for name, body := range map[string]string{
@@ -94,7 +94,7 @@ func TestInfer(t *testing.T) {
 		}
 	})
 
-	t.Run("TakesMissingValues", func(t *testing.T) {
+	t.Run("takes missing values", func(t *testing.T) {
 		a := w.ask("POST", "/v2/models/flights/infer", []byte(strings.Replace(string(g.inferBody(t, 0, 1, nil)),
 			fmt.Sprintf(`"FP32","data":[%v]},{"name":"weekend"`, g.Rows["temp"][0]), `"FP32","data":[NaN]},{"name":"weekend"`, 1)))
 		b := w.ask("POST", "/v2/models/flights/infer", []byte(strings.Replace(string(g.inferBody(t, 0, 1, nil)),
@@ -128,10 +128,10 @@ func TestPredict(t *testing.T) {
 		must(t, err)
 		return w.ask("POST", "/v1/models/flights:predict", raw)
 	}
-	t.Run("Objects", func(t *testing.T) {
+	t.Run("objects", func(t *testing.T) {
 		check(t, post(map[string]any{"instances": []any{g.instance(0), g.instance(1)}}))
 	})
-	t.Run("Rows", func(t *testing.T) {
+	t.Run("rows", func(t *testing.T) {
 		var rows []any
 		for i := range 2 {
 			var row []any
@@ -142,7 +142,7 @@ func TestPredict(t *testing.T) {
 		}
 		check(t, post(map[string]any{"instances": rows, "signature_name": "serving"}))
 	})
-	t.Run("Columns", func(t *testing.T) {
+	t.Run("columns", func(t *testing.T) {
 		columns := map[string]any{}
 		for _, f := range g.Features {
 			columns[f.Name] = g.Rows[f.Name][:2]
@@ -164,10 +164,10 @@ func TestRegression(t *testing.T) {
 			}
 		}
 	}
-	t.Run("Columns", func(t *testing.T) {
+	t.Run("columns", func(t *testing.T) {
 		check(t, w.ask("POST", "/v2/models/diabetes/infer", g.inferBody(t, 0, 25, nil)))
 	})
-	t.Run("Matrix", func(t *testing.T) {
+	t.Run("matrix", func(t *testing.T) {
 		var rows [][]any
 		for i := range 25 {
 			var row []any
@@ -200,6 +200,7 @@ func TestMistakes(t *testing.T) {
 	}
 	hour := fmt.Sprintf(`{"name":"hour","shape":[1,1],"datatype":"INT64","data":[%v]}`, g.Rows["hour"][2])
 	tensor := func(text string) string { return replace(hour, text) }
+	temp := fmt.Sprintf(`"data":[%v]`, g.Rows["temp"][2])
 	for _, c := range []struct {
 		name, body string
 		code       int
@@ -212,13 +213,15 @@ func TestMistakes(t *testing.T) {
 		{"NoInputs", "{}", 400, "inputs is missing: a list with one tensor for each column: carrier string, origin string"},
 		{"UnknownColumn", replace(`"name":"hour"`, `"name":"our"`), 400, `there is no column "our"; version 1 of flights reads carrier string`},
 		{"MissingColumn", replace(hour+",", ""), 400, "column hour (INT64) is missing; version 1 of flights reads"},
-		{"WrongDatatype", tensor(`{"name":"hour","shape":[1],"datatype":"BYTES","data":["5"]}`), 400, "input hour: values of datatype BYTES are none of a column of type int; send INT64"},
+		{"WrongDatatype", tensor(`{"name":"hour","shape":[1],"datatype":"BYTES","data":["5"]}`), 400, "input hour: datatype BYTES does not fit column type int; send INT64"},
 		{"UnknownDatatype", tensor(`{"name":"hour","shape":[1],"datatype":"FP16","data":[5]}`), 400, `input hour: datatype FP16 has no form in JSON; send binary data, or INT64`},
-		{"Fraction", tensor(`{"name":"hour","shape":[1],"datatype":"FP32","data":[5.5]}`), 400, "column hour, row 0: 5.5 is no whole number of 64 bits, and the column is of type int"},
-		{"OutOfRange", tensor(`{"name":"hour","shape":[1],"datatype":"INT8","data":[300]}`), 400, "column hour, row 0: 300 is no INT8"},
-		{"TextForNumber", tensor(`{"name":"hour","shape":[1],"datatype":"INT64","data":["5"]}`), 400, `column hour, row 0: "5" is no number, and the column is of type int`},
-		{"NullForInt", tensor(`{"name":"hour","shape":[1],"datatype":"INT64","data":[null]}`), 400, "column hour, row 0: the value is missing, and the model takes no missing values of type int"},
-		{"NumberForText", replace(`"UA"`, "7"), 400, "column carrier, row 0: 7 is no string"},
+		{"Fraction", tensor(`{"name":"hour","shape":[1],"datatype":"FP32","data":[5.5]}`), 400, "column hour, row 0: 5.5 is not a whole number of 64 bits, and the column is of type int"},
+		{"OutOfRange", tensor(`{"name":"hour","shape":[1],"datatype":"INT8","data":[300]}`), 400, "column hour, row 0: 300 is not a value of INT8"},
+		{"TextForNumber", tensor(`{"name":"hour","shape":[1],"datatype":"INT64","data":["5"]}`), 400, `column hour, row 0: "5" is not a number, and the column is of type int`},
+		{"NullForInt", tensor(`{"name":"hour","shape":[1],"datatype":"INT64","data":[null]}`), 400, "column hour, row 0: the value is missing, and the contract allows no missing value in it (nulls: 0)"},
+		{"Infinite", replace(temp, `"data":[-Infinity]`), 400, "column temp, row 0: infinity is not a number that a column holds"},
+		{"BeyondFP32", replace(temp, `"data":[1e308]`), 400, "column temp, row 0: the number is beyond what the model's input holds, FP32 (up to 3.4e38)"},
+		{"NumberForText", replace(`"UA"`, "7"), 400, "column carrier, row 0: 7 is not a string"},
 		{"NUL", replace(`"UA"`, `"U\u0000A"`), 400, "column carrier, row 0: the string has a NUL in it"},
 		{"NoUTF8", replace(`"UA"`, "\"U\xff\""), 400, "is not UTF-8"},
 		{"ShapeSaysMore", tensor(`{"name":"hour","shape":[2],"datatype":"INT64","data":[5]}`), 400, "input hour has 1 values, and its shape says 2"},
@@ -245,19 +248,19 @@ func TestMistakes(t *testing.T) {
 	}
 	t.Run("V1", func(t *testing.T) {
 		for name, c := range map[string][2]string{
-			"NoInstances": {`{}`, "instances is missing"},
-			"Scalar":      {`{"instances":[5]}`, "instance 0 is 5; it must be an object by column, or a list"},
-			"ShortRow":    {`{"instances":[["UA"]]}`, "instance 0 has 1 values; the columns are 6: carrier string"},
-			"Unknown":     {`{"instances":[{"carier":"UA"}]}`, `instance 0: there is no column "carier"`},
-			"Missing":     {`{"instances":[{"carrier":"UA"}]}`, "instance 0 lacks column origin; null says that a value is missing"},
-			"Twice":       {`{"instances":[{"carrier":"UA","carrier":"UA"}]}`, "instance 0 has column carrier twice"},
+			"no instances": {`{}`, "instances is missing"},
+			"scalar":       {`{"instances":[5]}`, "instance 0 is 5; it must be an object by column, or a list"},
+			"short row":    {`{"instances":[["UA"]]}`, "instance 0 has 1 values; the columns are 6: carrier string"},
+			"unknown":      {`{"instances":[{"carier":"UA"}]}`, `instance 0: there is no column "carier"`},
+			"missing":      {`{"instances":[{"carrier":"UA"}]}`, "instance 0 lacks column origin. The columns are"},
+			"twice":        {`{"instances":[{"carrier":"UA","carrier":"UA"}]}`, "instance 0 has column carrier twice"},
 		} {
 			if a := w.ask("POST", "/v1/models/flights:predict", []byte(c[0])); a.Code != 400 || !strings.Contains(a.Error, c[1]) {
 				t.Errorf("%s: %d %s\nwant %s", name, a.Code, a.Raw, c[1])
 			}
 		}
 	})
-	t.Run("Paths", func(t *testing.T) {
+	t.Run("paths", func(t *testing.T) {
 		for _, c := range []struct {
 			method, path string
 			code         int
@@ -265,10 +268,10 @@ func TestMistakes(t *testing.T) {
 		}{
 			{"POST", "/v2/models/flight/infer", 404, `there is no model "flight"; the models are flights`},
 			{"GET", "/v2/models/flight", 404, `there is no model "flight"`},
-			{"POST", "/v2/models/flights/versions/7/infer", 404, "flights has no version 7; those that can: 1"},
-			{"POST", "/v2/models/flights/versions/new/infer", 404, `"new" is no version of flights; those that can: 1`},
+			{"POST", "/v2/models/flights/versions/7/infer", 404, "flights has no version 7; versions that can be asked: 1"},
+			{"POST", "/v2/models/flights/versions/new/infer", 404, `"new" is not a version of flights; versions that can be asked: 1`},
 			{"POST", "/v1/models/flights:explain", 404, "there is nothing at POST /v1/models/flights:explain"},
-			{"DELETE", "/v2/models/flights", 404, "there is nothing at DELETE"},
+			{"DELETE", "/v2/models/flights", 405, "/v2/models/flights does not take DELETE; it takes GET and HEAD"},
 		} {
 			if a := w.ask(c.method, c.path, []byte(good)); a.Code != c.code || !strings.Contains(a.Error, c.want) {
 				t.Errorf("%s %s: %d %s\nwant %d %s", c.method, c.path, a.Code, a.Raw, c.code, c.want)
@@ -319,5 +322,33 @@ func TestDescribe(t *testing.T) {
 		if !strings.Contains(a.Raw, want) {
 			t.Errorf("%s is not in %s", want, a.Raw)
 		}
+	}
+}
+
+// TestUndefinedAnswers has a model answer NaN.
+func TestUndefinedAnswers(t *testing.T) {
+	const yaml = `apiVersion: millrace.dev/v1alpha1
+kind: Pipeline
+metadata: {name: flights}
+spec:
+  data: {columns: {x: {type: float}, y: {type: float}}}
+  model: {task: regression, label: y, features: [x]}
+  serve: {on_nan: "%s"}
+`
+	w := newWorld(t)
+	w.ConfigureYAML(t, fmt.Sprintf(yaml, "error"))
+	w.promote("flights", w.register("flights", "nan"))
+	w.start()
+	const body = `{"instances":[{"x":1}]}`
+	a := w.ask("POST", "/v1/models/flights:predict", []byte(body))
+	if a.Code != 422 || a.Error != "row 0: the model answered NaN or an infinite number" {
+		t.Fatalf("%d %s", a.Code, a.Raw)
+	}
+	w.ConfigureYAML(t, fmt.Sprintf(yaml, "null"))
+	w.until("the row is answered without a value", func() error {
+		return code(w.ask("POST", "/v1/models/flights:predict", []byte(body)), 200, `{"predictions":[null]}`)
+	})
+	if n := counter(t, w.f.metrics.undefined.WithLabelValues("flights", "1")); n < 2 {
+		t.Errorf("%v rows are counted", n)
 	}
 }

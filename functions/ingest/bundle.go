@@ -11,10 +11,11 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/functions/ingest/contract"
 	"millrace.dev/shared/artifact"
 	"millrace.dev/shared/state"
-	"millrace.dev/shared/table"
 	"millrace.dev/shared/table/duck"
+	"millrace.dev/shared/table/source"
 )
 
 // bundles are the configurations that were unpacked, by the digest of their
@@ -62,7 +63,7 @@ var readsDataset = regexp.MustCompile(`(?i)\bdataset\b`)
 // configuration that rules in p.
 func (f *F) prepare(ctx context.Context, p *state.Pipeline, object events.Object) (*duck.PrepareInput, error) {
 	data := p.Config.Spec.Data
-	in := &duck.PrepareInput{Columns: contract(p.Config), DropExtra: data.Extra == config.ExtraIgnore}
+	in := contract.Upload(p.Config)
 	if data.Prepare == "" {
 		return in, nil
 	}
@@ -87,11 +88,11 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, object events.Object
 	return in, nil
 }
 
-// contract is the columns that the configuration lists, nil if it lists none.
-func contract(p *config.Pipeline) table.Schema {
-	var s table.Schema
-	for _, c := range p.Columns() {
-		s = append(s, table.Column{Name: c.Name, Type: table.Type(c.Type)})
+// names lists the names of columns.
+func names(columns []source.Column) []string {
+	all := make([]string, len(columns))
+	for i, c := range columns {
+		all[i] = c.Name
 	}
-	return s
+	return all
 }

@@ -40,9 +40,9 @@ spec:
 `
 }
 
-// rig is the function over a real log and store.
-type rig struct {
-	*functiontest.Bench
+// env is the function over a real log and store.
+type env struct {
+	*functiontest.Env
 	t *testing.T
 	f *ingest.F
 }
@@ -55,7 +55,7 @@ func settings() ingest.Config {
 	}
 }
 
-func newRig(t *testing.T, cfg ingest.Config) rig {
+func newEnv(t *testing.T, cfg ingest.Config) env {
 	t.Helper()
 	b := functiontest.New(t)
 	f, err := ingest.New(cfg, b.Deps(t, ingest.Name))
@@ -67,11 +67,11 @@ func newRig(t *testing.T, cfg ingest.Config) rig {
 			t.Error(err)
 		}
 	})
-	return rig{b, t, f}
+	return env{b, t, f}
 }
 
 // upload puts bytes through the gateway's door.
-func (r rig) upload(key string, content []byte) events.Envelope {
+func (r env) upload(key string, content []byte) events.Envelope {
 	r.t.Helper()
 	ref, err := r.Artifacts.PutBytes(functiontest.Context(r.t), content, "")
 	if err != nil {
@@ -82,23 +82,23 @@ func (r rig) upload(key string, content []byte) events.Envelope {
 	})[0]
 }
 
-func (r rig) handle(e events.Envelope) []events.Envelope {
+func (r env) handle(e events.Envelope) []events.Envelope {
 	r.t.Helper()
 	return r.Handle(r.t, r.f, ingest.Name, e)
 }
 
-func (r rig) ingested(e events.Envelope) events.PartitionIngested {
+func (r env) ingested(e events.Envelope) events.PartitionIngested {
 	r.t.Helper()
 	return only[events.PartitionIngested](r.t, r.handle(e))
 }
 
-// nothing handles an event about which nothing is to be done, and gives why.
-func (r rig) nothing(e events.Envelope) string {
+// nothing handles an event that needs no work, and returns the reason.
+func (r env) nothing(e events.Envelope) string {
 	r.t.Helper()
 	return only[events.EventHandled](r.t, r.handle(e)).Reason
 }
 
-func (r rig) object(key string) *state.Object { return r.State(r.t, pipeline).Objects[key] }
+func (r env) object(key string) *state.Object { return r.State(r.t, pipeline).Objects[key] }
 
 // only is the data of the one event that came.
 func only[T events.Data](t *testing.T, es []events.Envelope) T {
@@ -113,7 +113,7 @@ func only[T events.Data](t *testing.T, es []events.Envelope) T {
 }
 
 // rows reads a table of the store, a row a line.
-func (r rig) rows(ref events.Ref) []string {
+func (r env) rows(ref events.Ref) []string {
 	r.t.Helper()
 	path, err := r.Artifacts.Path(functiontest.Context(r.t), ref)
 	if err != nil {
@@ -186,7 +186,8 @@ func parquet(t *testing.T) []byte {
 }
 
 func TestUpload(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	for key, content := range map[string][]byte{
 		"shop/a.csv":     []byte(shop),
@@ -214,7 +215,8 @@ func TestUpload(t *testing.T) {
 }
 
 func TestSecondDeliveryAnnouncesNothingNew(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	e := r.upload("shop/a.csv", []byte(shop))
 	first := r.handle(e)
@@ -228,7 +230,8 @@ func TestSecondDeliveryAnnouncesNothingNew(t *testing.T) {
 }
 
 func TestSameBytes(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	first := r.ingested(r.upload("shop/a.csv", []byte(shop)))
 	if why := r.nothing(r.upload("shop/a.csv", []byte(shop))); !strings.Contains(why, "the same bytes as before") {
@@ -250,7 +253,8 @@ func TestSameBytes(t *testing.T) {
 }
 
 func TestReplacedObject(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	old := r.upload("shop/a.csv", []byte(shop))
 	next := r.upload("shop/a.csv", []byte("city,price,sold\nBonn,3,true\n"))
@@ -265,7 +269,8 @@ func TestReplacedObject(t *testing.T) {
 }
 
 func TestRemovedObject(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	remove := func(key string) events.Envelope {
 		return r.Announce(t, pipeline, "gateway", events.ObjectRemoved{Object: events.Object{Key: key}})[0]
@@ -289,7 +294,8 @@ func TestRemovedObject(t *testing.T) {
 }
 
 func TestPrepare(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract("prepare: prepare.sql"),
 		[2]string{"prepare.sql", `
 SELECT c.name AS city, u.price, u.sold
@@ -317,7 +323,7 @@ ORDER BY u.price`},
 }
 
 // join makes a partition part of the dataset, as validate would.
-func (r rig) join(d events.PartitionIngested) {
+func (r env) join(d events.PartitionIngested) {
 	r.t.Helper()
 	manifest, err := r.Artifacts.PutBytes(functiontest.Context(r.t), []byte("[]"), ".json")
 	if err != nil {
@@ -330,7 +336,8 @@ func (r rig) join(d events.PartitionIngested) {
 }
 
 func TestWhatIsNotWanted(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	e := r.upload("shop/a.csv", []byte(shop))
 	if got := only[events.DeadLetterRecorded](t, r.handle(e)); !got.Rejected || !strings.Contains(got.Reason, "no configuration yet") {
 		t.Errorf("before the configuration: %+v", got)
@@ -351,7 +358,8 @@ func TestWhatIsNotWanted(t *testing.T) {
 }
 
 func TestWhatARetryMayCureIsNoRejection(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	e := r.Announce(t, pipeline, "gateway", events.ObjectUploaded{
 		Object: events.Object{Key: "shop/a.csv"}, Content: events.Ref{URL: "gone", Digest: "sha256:" + strings.Repeat("0", 64), Size: 1},

@@ -25,8 +25,8 @@ func (s *keySet) len() int { return len(s.left) }
 // readBatch is how many rows are read at once.
 const readBatch = 8192
 
-// readKeys reads the keys of the file of labels at path. Rows of which a key
-// column or the label is null are counted in without.
+// readKeys reads the keys of the file of labels at path. Rows with a null key
+// column or label are counted in without.
 func readKeys(ctx context.Context, path string, key []string, label string) (_ *keySet, without int64, err error) {
 	s := &keySet{seed: maphash.MakeSeed(), left: map[uint64]struct{}{}}
 	err = s.each(ctx, path, append(slices.Clip(key), label), len(key), func(hash uint64, ok bool) {

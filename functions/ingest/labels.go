@@ -10,10 +10,13 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/functions/ingest/contract"
 	"millrace.dev/shared/function"
 	"millrace.dev/shared/state"
 	"millrace.dev/shared/table"
+	"millrace.dev/shared/table/cell"
 	"millrace.dev/shared/table/duck"
+	"millrace.dev/shared/table/source"
 )
 
 // labelsAgain is how soon labels are looked at again that wait for predictions.
@@ -93,22 +96,17 @@ type labelTable struct {
 // like.
 func (f *F) readLabels(ctx context.Context, p *config.Pipeline, up upload, dir string) (*labelTable, error) {
 	l := &labelTable{key: p.Spec.Data.Labels.Key, label: p.Spec.Model.Label}
-	columns := keySchema(p)
-	if c, ok := p.Label(); ok {
-		columns = append(columns, table.Column{Name: c.Name, Type: table.Type(c.Type)})
-	}
 	raw := filepath.Join(dir, "labels.parquet")
-	c, err := duck.Convert(ctx, up.Source, &duck.PrepareInput{Columns: columns}, raw, f.cfg.limits())
+	in := contract.Reading(p)
+	in.Columns, in.Partial = labelColumns(p), true
+	c, err := duck.ConvertApart(ctx, up.Source, in, raw, f.cfg.limits())
 	if err != nil {
 		return nil, err
 	}
-	if typed, differ := typedByContract(p, c.Schema, columns); differ {
-		if c, err = duck.Convert(ctx, up.Source, &duck.PrepareInput{Columns: typed}, raw, f.cfg.limits()); err != nil {
-			return nil, err
-		}
-	}
-	if c.Schema.Index(l.label) < 0 {
-		return nil, table.MissingColumns(up.Name, []string{l.label}, c.Schema.Names())
+	needed := append(slices.Clone(l.key), l.label)
+	missing := slices.DeleteFunc(needed, func(name string) bool { return c.Schema.Index(name) >= 0 })
+	if len(missing) > 0 {
+		return nil, table.MissingColumns(up.Name, missing, c.Schema.Names())
 	}
 	var left int64
 	l.byKey, left, err = readKeys(ctx, raw, l.key, l.label)
@@ -132,7 +130,7 @@ func (f *F) readLabels(ctx context.Context, p *config.Pipeline, up upload, dir s
 	if once < c.Rows {
 		l.path = filepath.Join(dir, "labels-once.parquet")
 		src := duck.Source{Path: raw, Name: "labels.parquet"}
-		if c, err = duck.Convert(ctx, src, &duck.PrepareInput{SQL: onceSQL(l)}, l.path, f.cfg.limits()); err != nil {
+		if c, err = duck.ConvertApart(ctx, src, &duck.PrepareInput{SQL: onceSQL(l)}, l.path, f.cfg.limits()); err != nil {
 			return nil, err
 		}
 	}
@@ -144,54 +142,41 @@ func (f *F) readLabels(ctx context.Context, p *config.Pipeline, up upload, dir s
 	return l, nil
 }
 
-// keySchema is the key's columns with their types.
-func keySchema(p *config.Pipeline) table.Schema {
-	if p.Spec.Data.Labels.ByPrediction() {
-		key := p.Spec.Data.Labels.Key
-		return table.Schema{{Name: key[0], Type: table.String}, {Name: key[1], Type: table.Int}}
-	}
-	var s table.Schema
-	for _, name := range p.Spec.Data.Labels.Key {
+// labelColumns is the columns that a file of labels may have and whose types are
+// known: the key's and those of the contract. Others are text.
+func labelColumns(p *config.Pipeline) []source.Column {
+	columns := contract.Columns(p)
+	for i, name := range p.Spec.Data.Labels.Key {
+		if slices.Contains(names(columns), name) {
+			continue
+		}
 		// A key that the contract does not know is compared as text.
 		typ := table.String
-		if c, ok := p.Column(name); ok {
-			typ = table.Type(c.Type)
+		if p.Spec.Data.Labels.ByPrediction() && i == 1 {
+			typ = table.Int
 		}
-		s = append(s, table.Column{Name: name, Type: typ})
+		columns = append(columns, source.Column{Name: name, Rule: cell.Rule{Type: typ}})
 	}
-	return s
-}
-
-// typedByContract is what was read with the types of the contract for those
-// columns that it knows, and whether that differs. fixed columns stay as they are.
-func typedByContract(p *config.Pipeline, read, fixed table.Schema) (typed table.Schema, differ bool) {
-	typed = slices.Clone(read)
-	for i, c := range read {
-		want, ok := p.Column(c.Name)
-		if fixed.Index(c.Name) < 0 && ok && table.Type(want.Type) != c.Type {
-			typed[i].Type, differ = table.Type(want.Type), true
-		}
-	}
-	return typed, differ
+	return columns
 }
 
 // labelledPartition makes a partition of the joined rows that have all columns
 // of the contract, and says what the others lack.
 func (f *F) labelledPartition(ctx context.Context, p *config.Pipeline, l *labelTable, batches []batch, joined int64, dir string) (part stored, note string, err error) {
-	want := contract(p)
+	want := contract.Columns(p)
 	if !p.Spec.Data.Labels.ByPrediction() {
 		return part, "labels by entity do not join the dataset", nil
 	}
 	if len(want) == 0 {
 		return part, "the pipeline lists no columns, so the labelled rows do not join the dataset", nil
 	}
-	lacks := func(b batch) bool { return b.lacks(want, l.schema) != nil }
+	lacks := func(b batch) bool { return b.lacks(names(want), l.schema) != nil }
 	whole := slices.DeleteFunc(slices.Clone(batches), lacks)
 	file := joinedFile
 	if len(whole) < len(batches) {
 		// A model of other features answered, such as one from before a change
 		// of the contract.
-		missing := strings.Join(batches[slices.IndexFunc(batches, lacks)].lacks(want, l.schema), ", ")
+		missing := strings.Join(batches[slices.IndexFunc(batches, lacks)].lacks(names(want), l.schema), ", ")
 		if len(whole) == 0 {
 			return part, "the labelled rows do not join the dataset: neither the features nor the labels have " + missing, nil
 		}
@@ -202,7 +187,7 @@ func (f *F) labelledPartition(ctx context.Context, p *config.Pipeline, l *labelT
 		}
 		note = fmt.Sprintf("%d labelled rows do not join the dataset: neither their features nor the labels have %s", joined-rows.rows, missing)
 	}
-	in := &duck.PrepareInput{SQL: "SELECT " + columnList("", want.Names()) + " FROM upload", Columns: want}
+	in := &duck.PrepareInput{SQL: "SELECT " + columnList("", names(want)) + " FROM upload", Columns: want}
 	part, err = f.convert(ctx, duck.Source{Path: filepath.Join(dir, file), Name: file}, in, filepath.Join(dir, "partition.parquet"))
 	return part, note, err
 }

@@ -26,9 +26,9 @@ type prediction struct {
 // epoch is when the first prediction of a batch was asked for.
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// logged writes a batch of the prediction log and announces it, as inference
+// logged writes a batch of the prediction log and emits it, as inference
 // does. The batch was asked for so many minutes after the epoch.
-func (r rig) logged(minutes int, ps ...prediction) {
+func (r env) logged(minutes int, ps ...prediction) {
 	r.t.Helper()
 	b := &table.Batch{
 		Schema: table.Schema{
@@ -55,8 +55,8 @@ func (r rig) logged(minutes int, ps ...prediction) {
 	r.loggedAs(b)
 }
 
-// loggedAs announces a batch of the prediction log.
-func (r rig) loggedAs(b *table.Batch) {
+// loggedAs emits a batch of the prediction log.
+func (r env) loggedAs(b *table.Batch) {
 	r.t.Helper()
 	path := filepath.Join(r.t.TempDir(), "batch.parquet")
 	writeTable(r.t, path, b)
@@ -67,7 +67,7 @@ func (r rig) loggedAs(b *table.Batch) {
 	r.Announce(r.t, pipeline, "inference", events.PredictionsLogged{Batch: ref, Rows: int64(b.Rows), From: epoch.String(), To: epoch.String()})
 }
 
-func (r rig) labelled(e events.Envelope) (events.LabelsIngested, []events.PartitionIngested) {
+func (r env) labelled(e events.Envelope) (events.LabelsIngested, []events.PartitionIngested) {
 	r.t.Helper()
 	got := r.handle(e)
 	labels := functiontest.Data[events.LabelsIngested](r.t, got[0])
@@ -79,7 +79,8 @@ func (r rig) labelled(e events.Envelope) (events.LabelsIngested, []events.Partit
 }
 
 func TestLabelsOfPredictions(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	r.logged(0, prediction{"007", 0, 1, "Rome", 2, 0.25}, prediction{"007", 1, 1, "Oslo", 3, 0.5})
 	r.logged(1, prediction{"b", 0, 1, "Bonn", 4, 0.75}, prediction{"c", 0, 2, "Kiel", 5, 0.125})
@@ -119,7 +120,8 @@ func TestLabelsOfPredictions(t *testing.T) {
 }
 
 func TestLabelsOfModelsWithOtherFeatures(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	r.loggedAs(&table.Batch{
 		Schema: table.Schema{
@@ -143,7 +145,8 @@ func TestLabelsOfModelsWithOtherFeatures(t *testing.T) {
 }
 
 func TestLabelsThatLackColumnsDoNotJoinTheDataset(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, strings.Replace(contract(""), "sold:  {type: bool}", "sold:  {type: bool}\n      margin: {type: float}\n      code: {type: string}", 1))
 	r.logged(0, prediction{"a", 0, 1, "Rome", 2, 0.25})
 	labels, parts := r.labelled(r.upload("labels/a.csv", []byte("request_id,row,sold,code\na,0,true,007\n")))
@@ -163,9 +166,10 @@ func TestLabelsThatLackColumnsDoNotJoinTheDataset(t *testing.T) {
 }
 
 func TestLabelsBeforeTheirPredictions(t *testing.T) {
+	t.Parallel()
 	cfg := settings()
 	cfg.LabelsWait = time.Minute
-	r := newRig(t, cfg)
+	r := newEnv(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	e := r.upload("labels/a.csv", []byte("request_id,row,sold\na,0,true\n"))
 	if o := r.Deliver(t, r.f, ingest.Name, e); !o.Deferred || !strings.Contains(o.Err.Error(), "wait for predictions") {
@@ -178,7 +182,8 @@ func TestLabelsBeforeTheirPredictions(t *testing.T) {
 }
 
 func TestLabelsAreReadAgainUntilAllMatch(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	file := []byte("request_id,row,sold\na,0,true\n")
 	if labels, parts := r.labelled(r.upload("labels/a.csv", file)); labels.Matched != 0 || labels.Unmatched != 1 || len(parts) != 0 || !labels.Joined.IsZero() {
@@ -196,7 +201,8 @@ func TestLabelsAreReadAgainUntilAllMatch(t *testing.T) {
 }
 
 func TestLabelsOfEntities(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, strings.Replace(contract(""), "[request_id, row]", "[city]", 1))
 	r.logged(0, prediction{"a", 0, 1, "Rome", 2, 0.25}, prediction{"b", 0, 1, "Rome", 3, 0.5})
 	labels, parts := r.labelled(r.upload("labels/a.csv", []byte("city,sold\nRome,true\nOslo,false\n")))
@@ -209,7 +215,8 @@ func TestLabelsOfEntities(t *testing.T) {
 }
 
 func TestLabelsOfWhatIsNotLogged(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, strings.Replace(strings.Replace(contract(""), "[request_id, row]", "[customer]", 1), "sold:  {", "customer: {type: string}\n      sold:  {", 1))
 	labels, _ := r.labelled(r.upload("labels/a.csv", []byte("customer,sold\nc1,true\n")))
 	if labels.Unmatched != 1 || !strings.Contains(labels.Note, "cannot be found by customer") {
@@ -218,7 +225,8 @@ func TestLabelsOfWhatIsNotLogged(t *testing.T) {
 }
 
 func TestBadLabels(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	for name, test := range map[string]struct{ content, reason string }{
 		"NoKey":       {"request,row,sold\na,0,true\n", "request_id"},

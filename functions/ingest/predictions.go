@@ -26,11 +26,11 @@ type batch struct {
 }
 
 // lacks lists the columns of want that neither the batch nor the labels have.
-func (b batch) lacks(want, labels table.Schema) []string {
+func (b batch) lacks(want []string, labels table.Schema) []string {
 	var missing []string
-	for _, c := range want {
-		if b.schema.Index(c.Name) < 0 && labels.Index(c.Name) < 0 {
-			missing = append(missing, c.Name)
+	for _, name := range want {
+		if b.schema.Index(name) < 0 && labels.Index(name) < 0 {
+			missing = append(missing, name)
 		}
 	}
 	return missing

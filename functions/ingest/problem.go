@@ -5,43 +5,35 @@ import (
 	"millrace.dev/shared/table"
 )
 
-// problems lists what is wrong with the data, every *table.Unreadable that err
-// is made of; nil if err is about something else too, which a retry may cure.
-func problems(err error) []events.Problem {
-	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
-	case *table.Unreadable:
-		return []events.Problem{problem(e)}
-	case interface{ Unwrap() error }:
-		return problems(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		var all []events.Problem
-		for _, err := range e.Unwrap() {
-			ps := problems(err)
-			if ps == nil {
-				return nil
-			}
-			all = append(all, ps...)
-		}
-		return all
+// Problems lists what is wrong with the data, one for every *table.Unreadable
+// that err is made of; nil if err is about something else too, which a retry may
+// cure.
+func Problems(err error) []events.Problem {
+	var all []events.Problem
+	for _, u := range table.Unreadables(err) {
+		all = append(all, problem(u))
 	}
-	return nil
+	return all
 }
 
 func problem(u *table.Unreadable) events.Problem {
-	p := events.Problem{Check: "readable", Column: u.Column, Reason: u.Reason}
+	p := events.Problem{Check: "readable", Column: u.Column, Reason: u.Reason, Count: u.Count}
 	if u.Try != "" {
 		p.Reason += "; " + u.Try
 	}
-	if u.Line == 0 && u.Value == "" {
-		return p
+	examples := u.Examples
+	if len(examples) == 0 && (u.Line != 0 || u.Value != "") {
+		examples, p.Count = []table.Example{{Line: u.Line, Value: u.Value}}, 1
 	}
-	example := map[string]any{}
-	if u.Line != 0 {
-		example[table.RowKey] = u.Line
+	for _, e := range examples {
+		row := map[string]any{}
+		if e.Line != 0 {
+			row[table.RowKey] = e.Line
+		}
+		if u.Column != "" && e.Value != "" {
+			row[u.Column] = e.Value
+		}
+		p.Examples = append(p.Examples, row)
 	}
-	if u.Column != "" && u.Value != "" {
-		example[u.Column] = u.Value
-	}
-	p.Count, p.Examples = 1, []map[string]any{example}
 	return p
 }

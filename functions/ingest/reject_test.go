@@ -14,10 +14,11 @@ import (
 	"millrace.dev/shared/table"
 )
 
-// TestBadInput tells a person of each bad upload what is wrong with it, and
-// goes on.
+// TestBadInput: the rejection of each bad upload says what is wrong with it, and
+// continues.
 func TestBadInput(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	tests := []struct {
 		name, key string
@@ -37,7 +38,7 @@ func TestBadInput(t *testing.T) {
 		{"GzipBomb", "shop/a.csv.gz", bomb(t, 32<<20), []string{"more than the 24 MiB"}},
 		{"GzipCutOff", "shop/a.csv.gz", gzipped(t, shop)[:30], []string{"cut off after"}},
 		{"NoGzip", "shop/a.csv.gz", []byte(shop), []string{"not gzip"}},
-		{"UnknownFormat", "shop/a.xlsx", []byte("PK"), []string{"no format that can be read"}},
+		{"UnknownFormat", "shop/a.xlsx", []byte("PK"), []string{"not a format that can be read"}},
 		{"Binary", "shop/a.csv", []byte("city,price,sold\nRome\x00,1,true\n"), []string{"zero byte"}},
 		{"TooLarge", "shop/big.csv", make([]byte, 25<<20), []string{"at most 25165824 are taken; upload it in several"}},
 	}
@@ -71,7 +72,8 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestRejectionShowsTheValue(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	got := only[events.PartitionRejected](t, r.handle(r.upload("shop/a.csv", []byte("city,price,sold\nRome,1,true\nOslo,cheap,true\n"))))
 	p := got.Problems[0]
@@ -84,6 +86,7 @@ func TestRejectionShowsTheValue(t *testing.T) {
 }
 
 func TestConfigSaysEveryMistakeAtOnce(t *testing.T) {
+	t.Parallel()
 	err := ingest.Config{Threads: -1, LabelsWait: -1}.Validate()
 	for _, name := range []string{"MAX_BYTES", "MAX_UNPACKED_BYTES", "MAX_ROWS", "MAX_COLUMNS", "AT_ONCE", "TIMEOUT", "LABELS_WITHIN", "LABELS_BATCHES", "THREADS", "LABELS_WAIT"} {
 		if err == nil || !strings.Contains(err.Error(), "MILLRACE_INGEST_"+name) {

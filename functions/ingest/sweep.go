@@ -15,7 +15,7 @@ import (
 	"millrace.dev/shared/state"
 )
 
-// maxSwept bounds the changes that one sweep announces: they are one commit.
+// maxSwept bounds the changes that one sweep emits: they are one commit.
 const maxSwept = 500
 
 // ticked sweeps the pipeline's buckets.
@@ -42,7 +42,7 @@ func (f *F) ticked(ctx context.Context, e events.Event[events.ScheduleTicked], p
 		return function.Nothing("nothing has changed: all %d objects are known", found.objects)
 	}
 	if found.left > 0 {
-		f.deps.Logger.InfoContext(ctx, "sweep goes on", slog.String("pipeline", p.Name), slog.Int("announced", len(found.data)), slog.Int("left", found.left))
+		f.deps.Logger.InfoContext(ctx, "sweep continues", slog.String("pipeline", p.Name), slog.Int("announced", len(found.data)), slog.Int("left", found.left))
 		found.data = append(found.data, goOn(e.Data))
 	}
 	return found.data, nil

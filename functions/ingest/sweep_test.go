@@ -52,7 +52,7 @@ func (b landing) remove(key string) {
 	}
 }
 
-func (r rig) tick(due string) events.Envelope {
+func (r env) tick(due string) events.Envelope {
 	r.t.Helper()
 	return r.Announce(r.t, pipeline, "gateway", events.ScheduleTicked{Schedule: "sweep", Action: "sweep", Due: due, Pipeline: pipeline})[0]
 }
@@ -80,7 +80,7 @@ func removals(t *testing.T, es []events.Envelope) []string {
 func TestSweep(t *testing.T) {
 	cfg := settings()
 	bucket := newLanding(t, &cfg)
-	r := newRig(t, cfg)
+	r := newEnv(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	bucket.put("shop/a.csv", shop)
 	bucket.put("shop/deep/b.csv", shop+"Bonn,1,true\n")
@@ -119,7 +119,7 @@ func TestSweep(t *testing.T) {
 func TestSweepAfterANotification(t *testing.T) {
 	cfg := settings()
 	bucket := newLanding(t, &cfg)
-	r := newRig(t, cfg)
+	r := newEnv(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	bucket.put("shop/a.csv", shop)
 	listed := functiontest.Data[events.ObjectUploaded](t, r.handle(r.tick("2026-03-01T00:00:00Z"))[0])
@@ -134,7 +134,7 @@ func TestSweepAfterANotification(t *testing.T) {
 func TestSweepOfManyGoesOn(t *testing.T) {
 	cfg := settings()
 	bucket := newLanding(t, &cfg)
-	r := newRig(t, cfg)
+	r := newEnv(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	for i := range 501 {
 		bucket.put(fmt.Sprintf("shop/%03d.csv", i), "x")
@@ -153,7 +153,8 @@ func TestSweepOfManyGoesOn(t *testing.T) {
 }
 
 func TestSweepOfEveryPipeline(t *testing.T) {
-	r := newRig(t, settings())
+	t.Parallel()
+	r := newEnv(t, settings())
 	r.ConfigureYAML(t, contract(""))
 	d := events.ScheduleTicked{Schedule: "sweep", Action: "sweep", Due: "2026-03-01T00:00:00Z", Pipeline: events.NoPipeline}
 	e := r.Announce(t, events.NoPipeline, "gateway", d)[0]
@@ -169,7 +170,7 @@ func TestSweepOfEveryPipeline(t *testing.T) {
 func TestObjectThatVanished(t *testing.T) {
 	cfg := settings()
 	bucket := newLanding(t, &cfg)
-	r := newRig(t, cfg)
+	r := newEnv(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	notify := func() events.Envelope {
 		return r.Announce(t, pipeline, "gateway", events.ObjectUploaded{Object: events.Object{Bucket: "s3://landing", Key: "shop/a.csv"}, By: "s3"})[0]
@@ -191,7 +192,7 @@ func TestLargeObjectOfABucket(t *testing.T) {
 	cfg := settings()
 	cfg.MaxBytes = 10
 	bucket := newLanding(t, &cfg)
-	r := newRig(t, cfg)
+	r := newEnv(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	bucket.put("shop/a.csv", shop)
 	got := only[events.PartitionRejected](t, r.handle(r.handle(r.tick("2026-03-01T00:00:00Z"))[0]))
@@ -206,7 +207,7 @@ func TestBucketThatRefusesIsTriedAgain(t *testing.T) {
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(refuses.Close)
 	cfg.BucketOptions = "region=us-east-1&use_path_style=true&endpoint=" + refuses.URL
-	r := newRig(t, cfg)
+	r := newEnv(t, cfg)
 	r.ConfigureYAML(t, contract(""))
 	if o := r.Deliver(t, r.f, ingest.Name, r.tick("2026-03-01T00:00:00Z")); o.Err == nil || len(o.Events) > 0 {
 		t.Errorf("a sweep: %+v", o)

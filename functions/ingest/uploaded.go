@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"millrace.dev/events"
+	"millrace.dev/functions/ingest/contract"
 	"millrace.dev/shared/function"
 	"millrace.dev/shared/state"
 	"millrace.dev/shared/table"
 	"millrace.dev/shared/table/duck"
+	"millrace.dev/shared/table/source"
 )
 
 // uploaded answers an upload with what came of its bytes.
@@ -31,11 +33,11 @@ func (f *F) uploaded(ctx context.Context, e events.Event[events.ObjectUploaded],
 	if reason := again(p, object, e.Data.Content.Digest); reason != "" {
 		return function.Nothing("%s", reason)
 	}
-	free, err := f.turn(ctx)
+	release, err := f.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer free()
+	defer release()
 	dir, err := f.deps.Artifacts.TempDir("ingest-*")
 	if err != nil {
 		return nil, err
@@ -63,19 +65,19 @@ func (f *F) uploaded(ctx context.Context, e events.Event[events.ObjectUploaded],
 	return data, nil
 }
 
-// patience is how long a handling waits for its turn before it comes again later.
+// patience is how long a handler waits for a slot before the event is redelivered later.
 const patience = 30 * time.Second
 
-// turn waits until one more object may be read. The caller calls free when it
-// has been.
-func (f *F) turn(ctx context.Context) (free func(), err error) {
+// acquire waits for a slot to read one more object. The caller calls release
+// when the object was read.
+func (f *F) acquire(ctx context.Context) (release func(), err error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case f.turns <- struct{}{}:
-		return func() { <-f.turns }, nil
+	case f.slots <- struct{}{}:
+		return func() { <-f.slots }, nil
 	case <-timer.C:
-		return nil, function.Later(patience/2, fmt.Errorf("%d objects are being read already", cap(f.turns)))
+		return nil, function.Later(patience/2, fmt.Errorf("%d objects are being read already", cap(f.slots)))
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -113,10 +115,10 @@ func vanished(p *state.Pipeline, o *state.Object) ([]events.Data, error) {
 	return []events.Data{events.ObjectRemoved{Object: gone, By: Name}}, nil
 }
 
-// reject announces a rejection when err is about the data, and fails with it
+// reject emits a rejection when err is about the data, and fails with it
 // when it is not.
 func reject(p *state.Pipeline, o *state.Object, up upload, err error) ([]events.Data, error) {
-	problems := problems(err)
+	problems := Problems(err)
 	if problems == nil {
 		return nil, err
 	}
@@ -131,12 +133,17 @@ func (f *F) partition(ctx context.Context, p *state.Pipeline, object events.Obje
 	if err != nil {
 		return nil, err
 	}
+	prepare.SetAside = contract.SetAside(p.Config, filepath.Join(dir, "aside.jsonl"))
 	t, err := f.convert(ctx, up.Source, prepare, filepath.Join(dir, "partition.parquet"))
 	if err != nil {
 		return nil, err
 	}
+	left, err := f.setAside(ctx, t.aside, prepare.SetAside)
+	if err != nil {
+		return nil, err
+	}
 	return []events.Data{events.PartitionIngested{
-		Object: object, Data: t.ref, Rows: t.rows, Fields: t.fields(), Content: up.digest, Config: p.Configured.Digest,
+		Object: object, Data: t.ref, Rows: t.rows, Fields: t.fields(), Content: up.digest, Config: p.Configured.Digest, SetAside: left,
 	}}, nil
 }
 
@@ -145,6 +152,7 @@ type stored struct {
 	ref    events.Ref
 	rows   int64
 	schema table.Schema
+	aside  *source.Aside // rows that were left out; nil without quarantine
 }
 
 func (t stored) fields() []events.Field {
@@ -157,7 +165,7 @@ func (t stored) fields() []events.Field {
 
 // convert makes a canonical table of src at out and stores it.
 func (f *F) convert(ctx context.Context, src duck.Source, prepare *duck.PrepareInput, out string) (stored, error) {
-	c, err := duck.Convert(ctx, src, prepare, out, f.cfg.limits())
+	c, err := duck.ConvertApart(ctx, src, prepare, out, f.cfg.limits())
 	if err != nil {
 		return stored{}, err
 	}
@@ -166,5 +174,5 @@ func (f *F) convert(ctx context.Context, src duck.Source, prepare *duck.PrepareI
 	if err != nil {
 		return stored{}, err
 	}
-	return stored{ref: ref, rows: c.Rows, schema: c.Schema}, nil
+	return stored{ref: ref, rows: c.Rows, schema: c.Schema, aside: c.Aside}, nil
 }

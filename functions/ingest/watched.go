@@ -27,10 +27,10 @@ func (w watched) covers(o events.Object) bool {
 // bucketsOf lists what the globs of a pipeline watch, by bucket.
 func bucketsOf(p *config.Pipeline) []watched {
 	var all []watched
-	for _, glob := range slices.Concat(p.Spec.Data.Uploads, p.Spec.Data.Labels.Uploads) {
+	for _, glob := range p.UploadGlobs() {
 		scheme, rest, ok := strings.Cut(glob, "://")
 		if !ok {
-			continue // in the gateway's own, which announces everything itself
+			continue // in the gateway's own, which emits everything itself
 		}
 		name, pattern, _ := strings.Cut(rest, "/")
 		url := scheme + "://" + name

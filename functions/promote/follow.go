@@ -11,17 +11,17 @@ import (
 	"millrace.dev/shared/state"
 )
 
-// Follow brings what serves a pipeline to the route that the state says, and
-// tells how far it has come. It is called for every change of the route, and
-// again while it waits. Called twice it changes nothing. An error is tried
-// again, unless it is of function.Reject.
+// Follow updates the serving objects of a pipeline to the route in the state,
+// and returns how far they are. It is called for every change of the route, and
+// again while it waits. It is idempotent. An error is retried, unless it is
+// from function.Reject.
 type Follow func(context.Context, *state.Pipeline) (Standing, error)
 
-// Standing is how far what serves has followed the route.
+// Standing is how far the serving objects have followed the route.
 type Standing struct {
-	// Serves says in words what serves now.
+	// Serves describes what serves now.
 	Serves string
-	// Waits says what is waited for; the route is served when it is empty.
+	// Waits describes what is pending; the route is served when it is empty.
 	Waits string
 	// After is when to look again.
 	After time.Duration
@@ -30,8 +30,8 @@ type Standing struct {
 	Reason string
 }
 
-// follows lets what serves follow the route that the event has changed. Where
-// inference follows it by itself, that is all there is to do.
+// follows updates the serving objects to the route that the event has changed.
+// Where inference follows it by itself, nothing is to be done.
 func follows[D events.Data](f *F) func(context.Context, events.Event[D], *state.Pipeline) ([]events.Data, error) {
 	return func(ctx context.Context, _ events.Event[D], p *state.Pipeline) ([]events.Data, error) {
 		if f.follow == nil {
@@ -54,8 +54,8 @@ func follows[D events.Data](f *F) func(context.Context, events.Event[D], *state.
 }
 
 // unable decides what follows from a version that cannot start: its rollout is
-// aborted, or, when it is the champion already, the one before it serves
-// again. It still has the traffic, as it was never given away.
+// aborted, or, if it is the champion already, the former champion serves again,
+// which has kept the traffic all along.
 func unable(p *state.Pipeline, s Standing) ([]events.Data, error) {
 	reason := fmt.Sprintf("v%d cannot start: %s", s.Failed, s.Reason)
 	champions := p.Route.Champions
@@ -65,7 +65,7 @@ func unable(p *state.Pipeline, s Standing) ([]events.Data, error) {
 	case p.Route.Champion != s.Failed:
 		return function.Nothing("%s; it has no traffic", reason)
 	case p.Rollout != nil || len(champions) == 0:
-		return nil, function.Reject(fmt.Errorf("%s, and no version is there to go back to. Mend the cause, then send this dead letter again", reason))
+		return nil, function.Reject(fmt.Errorf("%s, and there is no version to go back to. Fix the cause, then send this dead letter again", reason))
 	}
 	to := champions[len(champions)-1]
 	reason = fmt.Sprintf("%s; v%d serves again", reason, to)

@@ -51,6 +51,7 @@ func of(t *testing.T, es []events.Envelope, word string) events.Envelope {
 
 // Every change of a route is followed; while that takes, the event comes again.
 func TestFollows(t *testing.T) {
+	t.Parallel()
 	b, _ := bench(t)
 	s := &standing{Standing: promote.Standing{Waits: "v1 is starting", After: 3 * time.Second}}
 	f := promote.NewFollowed(s.follow)
@@ -69,6 +70,7 @@ func TestFollows(t *testing.T) {
 
 // Where nothing has to follow, the log says so.
 func TestInferenceFollowsByItself(t *testing.T) {
+	t.Parallel()
 	b, f := bench(t)
 	started := of(t, b.Handle(t, f, promote.Name, approve(t, b, 1)), "rollout.started")
 	wantTypes(t, b.Handle(t, f, promote.Name, started), "event.handled")
@@ -76,6 +78,7 @@ func TestInferenceFollowsByItself(t *testing.T) {
 
 // A canary that cannot start ends its rollout, with the reason.
 func TestCanaryThatCannotStart(t *testing.T) {
+	t.Parallel()
 	b, _ := bench(t)
 	s := &standing{}
 	f := promote.NewFollowed(s.follow)
@@ -92,16 +95,17 @@ func TestCanaryThatCannotStart(t *testing.T) {
 	}
 }
 
-// A champion that cannot start gives way to the one before it; without one, a
-// person is told.
+// A champion that cannot start gives way to the one before it; without one, the
+// event becomes a dead letter.
 func TestChampionThatCannotStart(t *testing.T) {
+	t.Parallel()
 	b, _ := bench(t)
 	s := &standing{Standing: promote.Standing{Failed: 1, Reason: "exit code 1"}}
 	f := promote.NewFollowed(s.follow)
 	completed := of(t, b.Handle(t, f, promote.Name, approve(t, b, 1)), "rollout.completed")
 	out := b.Handle(t, f, promote.Name, completed)
 	wantTypes(t, out, "deadletter.recorded")
-	if why := data[events.DeadLetterRecorded](t, out).Reason; !strings.Contains(why, "v1 cannot start: exit code 1, and no version is there to go back to") {
+	if why := data[events.DeadLetterRecorded](t, out).Reason; !strings.Contains(why, "v1 cannot start: exit code 1, and there is no version to go back to") {
 		t.Error(why)
 	}
 	b.Handle(t, f, promote.Name, approve(t, b, 2))
@@ -113,9 +117,10 @@ func TestChampionThatCannotStart(t *testing.T) {
 	}
 }
 
-// What is somebody else's is a dead letter with a sentence; what may pass is
+// An object of another owner leads to a dead letter with a reason; what may pass is
 // tried again.
 func TestFollowRefused(t *testing.T) {
+	t.Parallel()
 	b, _ := bench(t)
 	s := &standing{err: function.Reject(errors.New("spec.traffic is kubectl's"))}
 	f := promote.NewFollowed(s.follow)

@@ -3,109 +3,139 @@ package promote
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/state"
 )
 
-// A guardrail is judged after minRequests, or when minBad of them are on the
-// wrong side, whichever comes first.
-const (
-	minRequests = 50
-	minBad      = 10
-)
+// leastBlame is the evidence against the champion that an absolute bound needs
+// to blame the canary: an outage that both versions share is no fault of one.
+const leastBlame = 4
 
-// z is the normal quantile of a one-sided 95 % bound.
-const z = 1.6448536269514722
+// weighed is what all guardrails say together. Each has an equal share of
+// alpha: the mean of their evidence is evidence too (Vovk and Wang 2021).
+type weighed struct {
+	evidence []events.GuardrailEvidence
+	broken   string // the limit that the canary breaks, "" for none
+	why      string
+	both     string // the limit that both versions break
+	safe     bool   // every limit is shown to be kept
+	missing  int64  // requests until that is shown, 0 if it is not known
+}
 
-// rule is the guardrail in short: "error_rate <= 0.01".
-func rule(g config.Guardrail) string {
+// weigh weighs the evidence of the rollout.
+func weigh(p *state.Pipeline) weighed {
+	r, w := p.Rollout, weighed{safe: true}
+	limits := state.Limits(p.Config.Spec.Promote.Guardrails)
+	guardrails := guarding(limits)
+	unknown := false
+	threshold := math.Log(1 / alpha(p))
+	blamed, all := 0.0, 0.0
+	most, mostOfAll := -1.0, -1.0
+	var worst, worstOfAll *state.Limit
+	for i, l := range limits {
+		t := r.Test(l)
+		worse, safe := l.LogWorse(t, planned(p)), l.LogSafe(t, planned(p))
+		if l.Implied {
+			safe = threshold
+		}
+		e := events.GuardrailEvidence{
+			Rule: l.Rule, Broken: int64(t.Counts.CanaryFailed), Requests: int64(t.Counts.Canary),
+			ChampionBroken: int64(t.Counts.ChampionFailed), ChampionRequests: int64(t.Counts.Champion), Worse: value(worse), Safe: value(safe),
+		}
+		if safe < threshold {
+			w.safe = false
+			e.Missing = l.Missing(t, planned(p), threshold)
+			w.missing, unknown = max(w.missing, e.Missing), unknown || e.Missing == 0
+		}
+		w.evidence = append(w.evidence, e)
+		share := e.Worse * l.Weight / guardrails
+		if all += share; share > mostOfAll {
+			mostOfAll, worstOfAll = share, &limits[i]
+		}
+		// Without a request to the champion, nobody else can share the fault.
+		if l.Relative || t.Counts.Champion == 0 || t.Worse.LogE() >= math.Log(leastBlame) {
+			if blamed += share; share > most {
+				most, worst = share, &limits[i]
+			}
+		}
+	}
+	if unknown {
+		w.missing = 0
+	}
 	switch {
-	case g.Min == nil:
-		return fmt.Sprintf("%s <= %g", g.Metric, *g.Max)
-	case g.Max == nil:
-		return fmt.Sprintf("%s >= %g", g.Metric, *g.Min)
+	case blamed >= 1/alpha(p):
+		w.broken, w.why = worst.Rule, w.reason(worst.Rule, p)
+	case all >= 1/alpha(p):
+		w.both = worstOfAll.Rule
+		w.why = w.reason(worstOfAll.Rule, p)
 	}
-	return fmt.Sprintf("%g <= %s <= %g", *g.Min, g.Metric, *g.Max)
+	return w
 }
 
-// broken says why the guardrail is broken beyond chance, "" if it isn't.
-func broken(g config.Guardrail, r *state.Rollout) string {
-	if g.Metric == config.GuardrailErrorRate {
-		return brokenRate(g, r)
+// guarding counts the guardrails that have a limit.
+func guarding(limits []state.Limit) float64 {
+	n := map[int]bool{}
+	for _, l := range limits {
+		n[l.Guardrail] = true
 	}
-	return brokenLatency(g, r)
+	return float64(len(n))
 }
 
-func brokenRate(g config.Guardrail, r *state.Rollout) string {
-	if g.Max != nil && exceeds(r.Errors, r.Requests, *g.Max) {
-		return fmt.Sprintf("%d of %d requests failed, which is beyond chance", r.Errors, r.Requests)
+// alpha is the chance of aborting a rollout wrongly.
+func alpha(p *state.Pipeline) float64 {
+	if a := p.Config.Spec.Promote.Alpha; a > 0 {
+		return a
 	}
-	if good := r.Requests - r.Errors; g.Min != nil && exceeds(good, r.Requests, 1-*g.Min) {
-		return fmt.Sprintf("only %d of %d requests failed, which is beyond chance", r.Errors, r.Requests)
-	}
-	return ""
+	return config.DefaultAlpha
 }
 
-// brokenLatency reads a bound on a percentile as one on a share of requests.
-// Requests in the bucket that the bound falls into are given the benefit of
-// the doubt.
-func brokenLatency(g config.Guardrail, r *state.Rollout) string {
-	q := map[string]float64{config.GuardrailLatencyP50: 0.50, config.GuardrailLatencyP95: 0.95, config.GuardrailLatencyP99: 0.99}[g.Metric]
-	var total int64
-	for _, n := range r.Latency {
-		total += n
-	}
-	if g.Max != nil {
-		if n := slower(r.Latency, *g.Max); exceeds(n, total, 1-q) {
-			return fmt.Sprintf("%d of %d requests took longer than %g ms, more than %.3g %% beyond chance; the percentile is about %.3g ms",
-				n, total, *g.Max, 100*(1-q), r.LatencyMs(q))
+// planned is how many requests of the canary the rollout is meant to see.
+func planned(p *state.Pipeline) int64 {
+	steps := 0
+	for _, s := range p.Rollout.Steps {
+		if s < 100 {
+			steps++
 		}
 	}
-	if g.Min != nil {
-		if n := faster(r.Latency, *g.Min); exceeds(n, total, q) {
-			return fmt.Sprintf("%d of %d requests took less than %g ms, more than %.3g %% beyond chance", n, total, *g.Min, 100*q)
-		}
-	}
-	return ""
+	return max(1, p.Config.Spec.Promote.Advance.Requests*int64(max(1, steps)))
 }
 
-// slower counts the requests that surely took longer than ms.
-func slower(latency []int64, ms float64) (n int64) {
-	for i, count := range latency {
-		if i > 0 && events.LatencyBoundsMs[i-1] >= ms {
-			n += count
-		}
+// value is the evidence as an event carries it.
+func value(log float64) float64 {
+	const most = 1e12
+	if log >= math.Log(most) {
+		return most
 	}
-	return n
+	return math.Round(math.Exp(log)*1e6) / 1e6
 }
 
-// faster counts the requests that surely took less than ms.
-func faster(latency []int64, ms float64) (n int64) {
-	for i, count := range latency {
-		if i < len(events.LatencyBoundsMs) && events.LatencyBoundsMs[i] <= ms {
-			n += count
-		}
+// reason says what a limit was judged by.
+func (w weighed) reason(rule string, p *state.Pipeline) string {
+	i := slices.IndexFunc(w.evidence, func(e events.GuardrailEvidence) bool { return e.Rule == rule })
+	e := w.evidence[i]
+	broke := "are beyond it"
+	if strings.HasPrefix(rule, config.GuardrailErrorRate) {
+		broke = "failed"
 	}
-	return n
+	reason := fmt.Sprintf("%s of %s %s", humanize.Int(e.Broken), humanize.Count(e.Requests, "request"), broke)
+	if e.ChampionRequests > 0 {
+		reason += fmt.Sprintf(", and %s of %s of champion v%d", humanize.Int(e.ChampionBroken), humanize.Int(e.ChampionRequests), p.Route.Champion)
+	}
+	return fmt.Sprintf("%s; the evidence is %s", reason, evidenceText(e.Worse))
 }
 
-// exceeds tells whether bad of n requests are more than the allowed share,
-// beyond chance.
-func exceeds(bad, n int64, allowed float64) bool {
-	return (n >= minRequests || bad >= minBad) && wilsonLower(bad, n) > allowed
-}
-
-// wilsonLower is the lower end of the one-sided 95 % Wilson interval of a
-// share: it holds its level for the small shares and counts that a canary has,
-// where the textbook interval does not.
-func wilsonLower(k, n int64) float64 {
-	if k <= 0 || n <= 0 {
-		return 0
+// evidenceText writes an e-value: "0.52", "1,300".
+func evidenceText(e float64) string {
+	if e > 1e6 {
+		return "above a million"
 	}
-	share, count := float64(k)/float64(n), float64(n)
-	middle := share + z*z/(2*count)
-	half := z * math.Sqrt(share*(1-share)/count+z*z/(4*count*count))
-	return max(0, (middle-half)/(1+z*z/count))
+	if e >= 100 {
+		return humanize.Int(int64(math.Round(e)))
+	}
+	return fmt.Sprintf("%.3g", e)
 }

@@ -20,7 +20,7 @@ spec:
   promote: {strategy: canary, steps: [10, 100], advance: {requests: 500, within: 1h}}
 `
 
-func bench(t *testing.T) (*functiontest.Bench, *promote.F) {
+func bench(t *testing.T) (*functiontest.Env, *promote.F) {
 	t.Helper()
 	b := functiontest.New(t)
 	b.ConfigureYAML(t, pipeline)
@@ -32,7 +32,7 @@ func bench(t *testing.T) (*functiontest.Bench, *promote.F) {
 }
 
 // approve brings a version into the log and has it approved.
-func approve(t *testing.T, b *functiontest.Bench, version int) events.Envelope {
+func approve(t *testing.T, b *functiontest.Env, version int) events.Envelope {
 	t.Helper()
 	ref := events.Ref{URL: "m", Digest: "sha256:" + digits, Size: 1}
 	b.Announce(t, "flights", "gateway", events.ModelRegistered{
@@ -43,7 +43,7 @@ func approve(t *testing.T, b *functiontest.Bench, version int) events.Envelope {
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-func served(t *testing.T, b *functiontest.Bench, version int, requests int64) events.Envelope {
+func served(t *testing.T, b *functiontest.Env, version int, requests int64) events.Envelope {
 	t.Helper()
 	return b.Announce(t, "flights", "inference", events.PredictionsLogged{
 		Batch: events.Ref{URL: "b", Digest: "sha256:" + digits, Size: 1}, Rows: requests, From: "2013-04-01T00:00:00Z", To: "2013-04-01T00:00:01Z",
@@ -51,8 +51,8 @@ func served(t *testing.T, b *functiontest.Bench, version int, requests int64) ev
 	})[0]
 }
 
-// types are the words of what was announced, sorted: the log puts what carries
-// no guard first. The record of a handling that announced guarded events only
+// types are the words of what was emitted, sorted: the log puts what carries
+// no guard first. The record of a handling that emitted guarded events only
 // is left out.
 func types(es []events.Envelope) (words []string) {
 	for _, e := range es {
@@ -74,6 +74,7 @@ func wantTypes(t *testing.T, es []events.Envelope, want ...string) {
 }
 
 func TestThroughTheLog(t *testing.T) {
+	t.Parallel()
 	b, f := bench(t)
 	first := approve(t, b, 1)
 	wantTypes(t, b.Handle(t, f, promote.Name, first), "model.promoted", "rollout.completed", "rollout.started")
@@ -97,6 +98,7 @@ func TestThroughTheLog(t *testing.T) {
 // Two versions are approved and handled at the same time: one rollout starts,
 // and the other decision is made again on top of it.
 func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
 	b, f := bench(t)
 	b.Handle(t, f, promote.Name, approve(t, b, 1))
 	both := []events.Envelope{approve(t, b, 2), approve(t, b, 3)}
@@ -121,7 +123,7 @@ func TestTwoAtOnce(t *testing.T) {
 	if started != 1 || p.Rollout == nil || p.Route.Champion != 1 {
 		t.Fatalf("%d rollouts started; the state has %+v", started, p.Rollout)
 	}
-	// Whichever came first: when v2 did, v3 goes on once v2 has ended.
+	// Whichever came first: when v2 did, v3 continues once v2 has ended.
 	under := p.Rollout.Version
 	b.Handle(t, f, promote.Name, served(t, b, under, 500))
 	p = b.State(t, "flights")
@@ -132,6 +134,7 @@ func TestTwoAtOnce(t *testing.T) {
 
 // The function receives from the log by itself, behind its own trigger.
 func TestRuns(t *testing.T) {
+	t.Parallel()
 	b, f := bench(t)
 	b.Run(t, f, promote.Name)
 	approve(t, b, 1)

@@ -3,7 +3,6 @@ package promote
 import (
 	"flag"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -31,6 +30,7 @@ const (
 var minute = later(time.Minute)
 
 func TestDecisions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, promote string
 		events        []events.Data
@@ -50,9 +50,21 @@ func TestDecisions(t *testing.T) {
 		{"guardrail: latency", canary, []events.Data{
 			version(), passed(1), version(), passed(2), traffic(2, 400, 0, 5), traffic(2, 15, 0, 400), traffic(2, 30, 0, 400),
 		}},
-		{"guardrail: it is looked at before the step goes on", canary, []events.Data{version(), passed(1), version(), passed(2), traffic(2, 600, 100, 5)}},
+		{"guardrail: it is looked at before the next step", canary, []events.Data{version(), passed(1), version(), passed(2), traffic(2, 600, 100, 5)}},
 		{"guardrail: a least value", "{strategy: canary, guardrails: [{metric: latency_p50_ms, min: 2}, {metric: error_rate, min: 0, max: 0.5}]}", []events.Data{
 			version(), passed(1), version(), passed(2), traffic(2, 60, 0, 5), traffic(2, 300, 0, 0.5),
+		}},
+		{"guardrail: an outage of both versions blames neither", canary, []events.Data{
+			version(), passed(1), version(), passed(2), both(900, 0, 100, 0), both(900, 270, 100, 31), both(900, 260, 100, 30), later(time.Hour), tick(),
+		}},
+		{"guardrail: nine times worse than the champion", canary, []events.Data{
+			version(), passed(1), version(), passed(2), both(900, 1, 100, 2), both(900, 0, 100, 3), both(900, 1, 100, 2), both(900, 1, 100, 4),
+		}},
+		{"guardrail: against the champion", "{strategy: canary, steps: [10, 100], guardrails: [{metric: error_rate, champion: {margin: 0.02}}, {metric: latency_p95_ms, champion: {ratio: 1.5}}]}", []events.Data{
+			version(), passed(1), version(), passed(2), both(900, 9, 100, 1), both(900, 9, 100, 12), both(900, 9, 100, 14), both(900, 9, 100, 13),
+		}},
+		{"evidence: the requests are enough", "{strategy: canary, steps: [10, 100], advance: {requests: 50, evidence: requests}, guardrails: [{metric: error_rate, max: 0.01}]}", []events.Data{
+			version(), passed(1), version(), passed(2), both(400, 1, 49, 1), both(9, 0, 1, 0),
 		}},
 		{"deadline: hold says so once, evidence ends it", canary, []events.Data{
 			version(), passed(1), version(), passed(2), traffic(2, 100, 0, 5), later(59 * time.Minute), tick(), minute, tick(), minute, tick(),
@@ -90,10 +102,13 @@ func TestDecisions(t *testing.T) {
 		{"approval: a newer version takes the place of one that waits", directAsked, []events.Data{
 			version(), passed(1), goes(1), version(), passed(2), version(), passed(3), goes(2), goes(3),
 		}},
+		{"approval: a version that reads other columns", canary, []events.Data{
+			version(), passed(1), version(), differs(2), tick(), goes(2), traffic(2, 500, 0, 5),
+		}},
 		{"approval: no longer required", canaryAsked, []events.Data{
 			version(), passed(1), goes(1), version(), passed(2), goes(2), traffic(2, 500, 0, 5), setting(canary), traffic(2, 5, 0, 5),
 		}},
-		{"yes: goes on without the evidence", canary, []events.Data{version(), passed(1), version(), passed(2), traffic(2, 120, 0, 5), goes(2), goes(2)}},
+		{"yes: continues without the evidence", canary, []events.Data{version(), passed(1), version(), passed(2), traffic(2, 120, 0, 5), goes(2), goes(2)}},
 		{"yes: takes the place of another rollout", canary, []events.Data{version(), passed(1), version(), passed(2), version(), passed(3), goes(3)}},
 		{"yes: brings an archived version back", direct, []events.Data{version(), passed(1), version(), passed(2), goes(1)}},
 		{"yes: does not outrank a gate", direct, []events.Data{version(), passed(1), version(), failed(2), goes(2), version(), goes(3)}},
@@ -122,7 +137,7 @@ func TestDecisions(t *testing.T) {
 		{"approved again after it was taken out", canary, []events.Data{version(), passed(1), version(), passed(2), back(0), passed(2), goes(2)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStory(t, c.promote)
+			s := newEnv(t, c.promote)
 			s.play(c.events...)
 			golden(t, c.name, s.told.String())
 		})
@@ -147,14 +162,15 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// Whatever happens in whatever order, the route stays whole: story.check holds
+// Whatever happens in whatever order, the route stays whole: env.check holds
 // it after each decision.
 func TestAnyOrder(t *testing.T) {
+	t.Parallel()
 	settings := []string{direct, directAsked, canary, canaryAsked, canaryGoBack, canaryGoOn}
 	for seed := range uint64(200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
-			s := newStory(t, settings[r.IntN(len(settings))])
+			s := newEnv(t, settings[r.IntN(len(settings))])
 			for range 60 {
 				s.play(anything(r, len(s.p.Models), settings)...)
 			}
@@ -189,7 +205,8 @@ func anything(r *rand.Rand, versions int, settings []string) []events.Data {
 }
 
 func TestNotConfigured(t *testing.T) {
-	s := newStory(t, direct)
+	t.Parallel()
+	s := newEnv(t, direct)
 	s.p = state.New("flights")
 	s.play(version(), passed(1), goes(1), traffic(1, 1, 0, 1), tick(), back(0))
 	if s.p.Route.Champion != 0 || strings.Count(s.told.String(), "nothing: ") != 5 {
@@ -198,6 +215,7 @@ func TestNotConfigured(t *testing.T) {
 }
 
 func TestHearsWhatItsTriggerSends(t *testing.T) {
+	t.Parallel()
 	tr, err := triggers.For(Name)
 	if err != nil {
 		t.Fatal(err)
@@ -209,27 +227,12 @@ func TestHearsWhatItsTriggerSends(t *testing.T) {
 	}
 }
 
-// The values are those of statsmodels' proportion_confint(method="wilson",
-// alpha=0.1), whose lower end is the one-sided 95 % bound.
-func TestWilsonLower(t *testing.T) {
-	for _, c := range []struct {
-		k, n int64
-		want float64
-	}{
-		{0, 0, 0}, {0, 100, 0}, {1, 50, 0.0044669}, {2, 50, 0.0133264}, {10, 10, 0.7870}, {50, 100, 0.4189}, {600, 1000, 0.5743},
-	} {
-		if got := wilsonLower(c.k, c.n); math.Abs(got-c.want) > 5e-4 {
-			t.Errorf("%d of %d: %g, want %g", c.k, c.n, got, c.want)
-		}
-	}
-}
-
-func BenchmarkJudge(b *testing.B) {
-	s := newStory(b, canary)
+func BenchmarkAdvance(b *testing.B) {
+	s := newEnv(b, canary)
 	s.play(version(), passed(1), version(), passed(2), traffic(2, 100, 0, 5))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := judge(s.p, s.now); err != nil {
+		if _, err := advance(s.p, s.now); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -13,12 +13,11 @@ func start(p *state.Pipeline, version int, reason string, ask bool) ([]events.Da
 	return startFrom(p, p.Route.Champion, p.Route.Weights, version, reason, ask), nil
 }
 
-// startFrom is start with the champion and the route as they are once what
-// was decided before in the same commit has been folded.
+// startFrom is start with the champion and the route as they will be after the earlier events of the same commit.
 func startFrom(p *state.Pipeline, champion int, route []events.Weight, version int, reason string, ask bool) []events.Data {
 	strategy := p.Config.Spec.Promote.Strategy
 	if champion == 0 {
-		strategy = config.StrategyDirect // there is nobody to stand beside
+		strategy = config.StrategyDirect // there is no champion to compare with
 	}
 	d := events.RolloutStarted{Version: version, Previous: champion, Strategy: strategy, Weights: route, Waits: ask, Reason: reason}
 	if strategy == config.StrategyCanary {
@@ -26,8 +25,11 @@ func startFrom(p *state.Pipeline, champion int, route []events.Weight, version i
 			d.Steps = append(d.Steps, float64(s))
 		}
 	}
+	if change := otherColumns(p, version); ask && change != nil {
+		d.Reason += "; " + change.String()
+	}
 	if ask {
-		d.Reason += "; no traffic moves before a person says yes"
+		d.Reason += "; no traffic moves until a person approves"
 		return []events.Data{d}
 	}
 	d.Weights = split(champion, version, percent(d.Steps, 0))
@@ -37,8 +39,7 @@ func startFrom(p *state.Pipeline, champion int, route []events.Weight, version i
 	return append([]events.Data{d}, promotion(champion, version, events.Evidence{}, reason)...)
 }
 
-// next takes the next step of the rollout under way: the first traffic, more
-// of it, or the promotion.
+// next takes the next step of the rollout: the first traffic, more of it, or the promotion.
 func next(p *state.Pipeline, reason string) ([]events.Data, error) {
 	r := p.Rollout
 	step := r.Step + 1
@@ -47,18 +48,18 @@ func next(p *state.Pipeline, reason string) ([]events.Data, error) {
 	}
 	if share := percent(r.Steps, step); share < 100 {
 		return []events.Data{events.RolloutAdvanced{
-			Version: r.Version, Step: step, Weights: split(p.Route.Champion, r.Version, share), Evidence: evidence(r), Reason: reason,
+			Version: r.Version, Step: step, Weights: split(p.Route.Champion, r.Version, share), Evidence: evidence(p), Reason: reason,
 		}}, nil
 	}
-	data := promotion(p.Route.Champion, r.Version, evidence(r), reason)
+	data := promotion(p.Route.Champion, r.Version, evidence(p), reason)
 	return append(data, afterwards(p, r.Version, r.Version)...), nil
 }
 
-// pause keeps the traffic as it is and lets the rollout wait for a person.
+// pause keeps the traffic as it is until a person decides.
 func pause(p *state.Pipeline, reason string) ([]events.Data, error) {
 	r := p.Rollout
 	return []events.Data{events.RolloutAdvanced{
-		Version: r.Version, Step: r.Step, Weights: p.Route.Weights, Evidence: evidence(r), Waits: true, Reason: reason,
+		Version: r.Version, Step: r.Step, Weights: p.Route.Weights, Evidence: evidence(p), Waits: true, Reason: reason,
 	}}, nil
 }
 
@@ -70,9 +71,9 @@ func promotion(champion, version int, ev events.Evidence, reason string) []event
 	}
 }
 
-// abortion ends the rollout under way: the champion has all traffic again. A
-// version that had none was not taken out of it.
-func abortion(p *state.Pipeline, guardrail, reason, by string) []events.Data {
+// aborted returns the events that end the rollout and return all traffic to the champion. A version without traffic is not
+// reported as rolled back.
+func aborted(p *state.Pipeline, guardrail, reason, by string) []events.Data {
 	r, champion := p.Rollout, p.Route.Champion
 	d := events.RolloutAborted{Version: r.Version, Guardrail: guardrail, Reason: reason, By: by}
 	if champion != 0 {
@@ -81,37 +82,35 @@ func abortion(p *state.Pipeline, guardrail, reason, by string) []events.Data {
 	if !moving(p) {
 		return []events.Data{d}
 	}
-	d.Evidence = evidence(r)
+	d.Evidence = evidence(p)
 	return []events.Data{d, events.ModelRolledBack{Version: r.Version, To: champion, Reason: reason, By: by}}
 }
 
-// abort ends the rollout under way and starts the version that waited for
-// its end, if one did.
+// abort ends the rollout and starts the version that waited for its end, if there is one.
 func abort(p *state.Pipeline, guardrail, reason, by string) ([]events.Data, error) {
-	return append(abortion(p, guardrail, reason, by), afterwards(p, p.Rollout.Version, p.Route.Champion)...), nil
+	return append(aborted(p, guardrail, reason, by), afterwards(p, p.Rollout.Version, p.Route.Champion)...), nil
 }
 
-// replace ends the rollout under way in favour of another version.
+// replace ends the rollout in favour of another version.
 func replace(p *state.Pipeline, version int, reason, by string, ask bool) ([]events.Data, error) {
 	champion := p.Route.Champion
-	return append(abortion(p, "", reason, by), startFrom(p, champion, allOrNone(champion), version, reason, ask)...), nil
+	return append(aborted(p, "", reason, by), startFrom(p, champion, allOrNone(champion), version, reason, ask)...), nil
 }
 
-// afterwards starts the version that waited for the end of a rollout. The
-// champion is the one that the end leaves.
+// afterwards starts the version that waited for the end of a rollout. champion is the champion after that end.
 func afterwards(p *state.Pipeline, ended, champion int) []events.Data {
 	version := waiting(p, ended)
 	if version == 0 {
 		return nil
 	}
 	reason := fmt.Sprintf("v%d is approved and waited for the end of the rollout of v%d", version, ended)
-	return startFrom(p, champion, allOrNone(champion), version, reason, askFirst(p))
+	return startFrom(p, champion, allOrNone(champion), version, reason, asks(p, version))
 }
 
-// moving tells whether the version under way has traffic.
+// moving reports whether the version being rolled out has traffic.
 func moving(p *state.Pipeline) bool { return p.Route.Percent(p.Rollout.Version) > 0 }
 
-// percent is the share of traffic of a step; past the last one it is all.
+// percent returns the traffic share of a step; after the last one it is 100.
 func percent(steps []float64, step int) float64 {
 	if step >= len(steps) {
 		return 100
@@ -119,7 +118,7 @@ func percent(steps []float64, step int) float64 {
 	return steps[step]
 }
 
-// split is a route in which the version has its share and the champion the rest.
+// split returns a route in which the version has its share and the champion the rest.
 func split(champion, version int, share float64) []events.Weight {
 	if share >= 100 || champion == 0 {
 		return all(version)

@@ -10,9 +10,9 @@ import (
 
 // BenchmarkRun is what a run costs beside its trainer, which copies a model:
 // from a new snapshot of 10,000 more rows in the log to training.completed,
-// with the decision, the cut, the profile, the runner and two commits.
+// with the decision, the split, the profile, the runner and two commits.
 func BenchmarkRun(b *testing.B) {
-	s := newScene(b, `exec cp model.onnx "$MILLRACE_OUTPUT/"`, options{data: "window: {partitions: 1}"})
+	s := newEnv(b, `exec cp model.onnx "$MILLRACE_OUTPUT/"`, options{data: "window: {partitions: 1}"})
 	s.cfg.Poll, s.cfg.Sweep = 250*time.Millisecond, 15*time.Second // as they are by default
 	s.run()
 	for i := 0; b.Loop(); i++ {

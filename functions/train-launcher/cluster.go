@@ -9,36 +9,35 @@ import (
 	"time"
 
 	"millrace.dev/events"
-	"millrace.dev/functions/train-launcher/order"
-	"millrace.dev/functions/train-launcher/outcome"
+	"millrace.dev/functions/train-launcher/result"
+	"millrace.dev/functions/train-launcher/runspec"
 	"millrace.dev/shared/function"
 	"millrace.dev/shared/state"
 )
 
-// Launcher has runs carried out on a cluster. It is safe for concurrent use.
+// Launcher runs trainings on a cluster. It is safe for concurrent use.
 type Launcher interface {
-	// Launch has the run carried out. Done again, by whomever, it changes
-	// nothing. An *order.Refused says that it never will be.
-	Launch(ctx context.Context, r order.Run) error
-	// Look tells how far the run is.
-	Look(ctx context.Context, pipeline, run string) (order.Status, error)
-	// Remove removes what is there of the run, if anything is.
+	// Launch starts the run. It is idempotent, also across processes. A
+	// *runspec.Refused says that the run can never be launched.
+	Launch(ctx context.Context, r runspec.Run) error
+	// Poll returns how far the run is.
+	Poll(ctx context.Context, pipeline, run string) (runspec.Status, error)
+	// Remove deletes the run's objects. It is not an error if the run has no objects.
 	Remove(ctx context.Context, pipeline, run string) error
 }
 
-// Cluster is where runs are carried out that are no processes of this machine.
+// Cluster runs trainings outside this machine.
 type Cluster struct {
-	// Launchers are those there are, by train.runtime.
+	// Launchers are keyed by train.runtime.
 	Launchers map[string]Launcher
-	// Image gives the image that the name means now, by its digest unless tags
-	// are trusted. An *order.Refused says that it can't be had.
+	// Image resolves the name to an image by digest, unless tags are trusted. A
+	// *runspec.Refused says that there is no such image.
 	Image func(ctx context.Context, name string) (string, error)
 }
 
 // NewOn makes the function for a cluster. It starts no process and needs no
-// runner. Nothing of it has to stay awake while a run is under way: a pod tells
-// the end itself, and what the cluster tells of its Jobs wakes the function for
-// those that could not.
+// runner. It can scale to zero while a run is under way: a pod reports its end
+// itself, and an event about its Job wakes the function for one that could not.
 func NewOn(cfg Config, deps function.Deps, on Cluster) (*F, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -58,8 +57,11 @@ const (
 	trainJobRuntime = "trainjob"
 )
 
-// trainer says what a run's code is, and what carries it out.
+// trainer returns the digest of a run's code and the runtime that runs it.
 func (f *F) trainer(ctx context.Context, p *state.Pipeline) (code, runtime string, err error) {
+	if p.Configured.Imported {
+		return "", "", fmt.Errorf("%w: the pipeline's configuration came with an import; configure %s here, from its folder", errNoTrainer, p.Name)
+	}
 	if f.cluster == nil {
 		code, err := trainerCode(p.Configured.Dir)
 		return code, processRuntime, err
@@ -69,10 +71,10 @@ func (f *F) trainer(ctx context.Context, p *state.Pipeline) (code, runtime strin
 		return "", "", noTrainer("train.image is missing: on a cluster the trainer runs in an image")
 	}
 	if f.cluster.Launchers[train.Runtime] == nil {
-		return "", "", noTrainer("nothing here carries out train.runtime " + train.Runtime)
+		return "", "", noTrainer("this installation does not support train.runtime " + train.Runtime)
 	}
 	code, err = f.cluster.Image(ctx, train.Image)
-	if r, ok := errors.AsType[*order.Refused](err); ok {
+	if r, ok := errors.AsType[*runspec.Refused](err); ok {
 		err = noTrainer(r.Reason + "; " + r.Hint)
 	}
 	return code, train.Runtime, err
@@ -84,11 +86,11 @@ type noTrainer string
 func (e noTrainer) Error() string        { return string(e) }
 func (e noTrainer) Is(target error) bool { return target == errNoTrainer }
 
-// launchOn has a run of the cluster launched that is in the log now, and waits
-// for its pod to begin: an image that can't be pulled ends no Job by itself.
-// A second delivery finds what the first one launched.
+// launchOn launches a started run on the cluster and waits for its pod to begin:
+// an image that cannot be pulled does not end a Job by itself. A second delivery
+// finds what the first one launched.
 func (f *F) launchOn(ctx context.Context, e events.Event[events.TrainingStarted], p *state.Pipeline) ([]events.Data, error) {
-	s, err := f.look(ctx, launched{pipeline: p.Name, run: e.Data.Run, header: e.Header})
+	s, err := f.poll(ctx, launched{pipeline: p.Name, run: e.Data.Run, header: e.Header})
 	switch {
 	case errors.Is(err, errNotOurs):
 		return function.Nothing("run %s has ended", e.Data.Run)
@@ -102,15 +104,15 @@ func (f *F) launchOn(ctx context.Context, e events.Event[events.TrainingStarted]
 	return function.Nothing("run %s is under way", e.Data.Run)
 }
 
-// pendingPause is how long to wait before a pod is looked at again that has
-// been coming for so long: often at first, when an image may turn out to be
-// missing, and ever more seldom in a queue.
+// pendingPause returns how long to wait before the next poll of a pod that has
+// been pending for age: short at first, when an image may turn out to be missing,
+// longer in a queue.
 func pendingPause(age time.Duration) time.Duration {
 	return min(max(5*time.Second, age/2), 15*time.Minute)
 }
 
-// jobChanged is what an ApiServerSource tells of a Job. It names the Job and no
-// more: what has become of it is looked at.
+// jobChanged is the event of an ApiServerSource about a Job. It has only the
+// Job's name, so the Job has to be read.
 type jobChanged struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
@@ -120,26 +122,26 @@ func (jobChanged) EventType() string      { return "dev.knative.apiserver.ref.up
 func (j jobChanged) EventSubject() string { return "job/" + j.Name }
 func (jobChanged) Validate() error        { return nil }
 
-// jobChanged looks at the runs of the cluster that have not ended, of which the
-// Job may be one: of each pipeline that is one run at most. It belongs to no
-// pipeline, so what it leads to stands under the run's own cause.
+// jobChanged polls the runs of the cluster that have not ended, since the Job may
+// belong to one of them: each pipeline has at most one. The event belongs to no
+// pipeline, so what follows from it has the run's own cause.
 func (f *F) jobChanged(ctx context.Context, e events.Event[jobChanged], _ *state.Pipeline) ([]events.Data, error) {
 	if f.cluster == nil || e.Data.Kind != "Job" {
-		return function.Nothing("no run here is a %s", e.Data.Kind)
+		return function.Nothing("runs here are not of the kind %s", e.Data.Kind)
 	}
 	all, err := f.deps.States.Configured(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.lookAfter(ctx, all...); err != nil {
+	if err := f.reconcile(ctx, all...); err != nil {
 		return nil, err
 	}
-	return function.Nothing("the runs under way were looked at")
+	return function.Nothing("the runs under way were polled")
 }
 
-// lookAfter looks at every run of the pipelines that has not ended. One that
-// can't be looked at does not keep it from the others.
-func (f *F) lookAfter(ctx context.Context, pipelines ...*state.Pipeline) error {
+// reconcile polls every run of the pipelines that has not ended. An error of one
+// run does not keep it from polling the others.
+func (f *F) reconcile(ctx context.Context, pipelines ...*state.Pipeline) error {
 	if f.cluster == nil {
 		return nil
 	}
@@ -149,81 +151,79 @@ func (f *F) lookAfter(ctx context.Context, pipelines ...*state.Pipeline) error {
 			if r.Status != state.RunStarted {
 				continue
 			}
-			if _, err := f.look(ctx, launched{pipeline: p.Name, run: r.Run}); err != nil && !errors.Is(err, errNotOurs) {
-				errs = append(errs, fmt.Errorf("look at run %s: %w", r.Run, err))
+			if _, err := f.poll(ctx, launched{pipeline: p.Name, run: r.Run}); err != nil && !errors.Is(err, errNotOurs) {
+				errs = append(errs, fmt.Errorf("poll run %s: %w", r.Run, err))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// look brings a run of the cluster on: launched if the cluster does not know
-// it, ended in the log if it has ended without a word.
-func (f *F) look(ctx context.Context, l launched) (order.Status, error) {
+// poll launches the run if the cluster does not have it, and emits its end if
+// it has ended without reporting it.
+func (f *F) poll(ctx context.Context, l launched) (runspec.Status, error) {
 	t, err := f.task(ctx, l)
 	if err != nil {
-		return order.Status{}, err
+		return runspec.Status{}, err
 	}
 	launcher := f.cluster.Launchers[t.run.Runtime]
 	if launcher == nil {
-		return f.ended(ctx, t, order.End{Reason: fmt.Sprintf("the run was started as a %s, which nothing here carries out", t.run.Runtime)})
+		return f.failed(ctx, t, runspec.End{Reason: fmt.Sprintf("the run was started with train.runtime %s, which this installation does not support", t.run.Runtime)})
 	}
-	s, err := launcher.Look(ctx, t.pipeline, t.run.Run)
+	s, err := launcher.Poll(ctx, t.pipeline, t.run.Run)
 	if err != nil {
 		return s, err
 	}
 	if s.End != nil {
-		return f.lastWord(ctx, t, launcher, *s.End)
+		return f.endUnlessReported(ctx, t, launcher, *s.End)
 	}
 	if s.Found {
 		return s, nil
 	}
-	r, err := f.order(ctx, t)
+	r, err := f.putSpec(ctx, t)
 	if err == nil {
 		err = launcher.Launch(ctx, r)
 	}
-	var refused *order.Refused
-	var lost *unlaunchable
-	switch {
-	case errors.As(err, &refused):
-		return f.ended(ctx, t, order.End{Reason: refused.Reason, Hint: refused.Hint})
-	case errors.As(err, &lost):
-		return f.ended(ctx, t, order.End{Reason: lost.reason, Hint: lost.hint})
-	case err != nil:
+	if refused, ok := errors.AsType[*runspec.Refused](err); ok {
+		return f.failed(ctx, t, runspec.End{Reason: refused.Reason, Hint: refused.Hint})
+	}
+	if u, ok := errors.AsType[*unlaunchable](err); ok {
+		return f.failed(ctx, t, runspec.End{Reason: u.reason, Hint: u.hint})
+	}
+	if err != nil {
 		return s, fmt.Errorf("launch run %s: %w", t.run.Run, err)
 	}
 	f.deps.Logger.InfoContext(ctx, "a run was launched", "pipeline", t.pipeline, "run", t.run.Run, "runtime", t.run.Runtime)
-	f.forget(ctx, t, launcher)
-	return order.Status{Found: true}, nil
+	f.removePrevious(ctx, t, launcher)
+	return runspec.Status{Found: true}, nil
 }
 
-// order keeps what the run is to do where its pod finds it.
-func (f *F) order(ctx context.Context, t *task) (order.Run, error) {
+// putSpec writes the run's spec to the artifact store, where its pod reads it.
+func (f *F) putSpec(ctx context.Context, t *task) (runspec.Run, error) {
 	var files []events.File
 	if err := f.readJSON(ctx, t.run.Train, &files); err != nil {
-		return order.Run{}, lost(fmt.Errorf("read the manifest of the train part: %w", err))
+		return runspec.Run{}, lost(fmt.Errorf("read the manifest of the train part: %w", err))
 	}
 	job, err := f.job(t)
 	if err != nil {
-		return order.Run{}, err
+		return runspec.Run{}, err
 	}
 	if t.run.Runtime == trainJobRuntime {
-		job.Retries = 0 // one of several pods can't begin again alone
+		job.Retries = 0 // one of several pods cannot restart alone
 	}
-	text, err := json.Marshal(order.Order{Pipeline: t.pipeline, Started: t.started, Job: job, Data: files})
+	text, err := json.Marshal(runspec.Spec{Pipeline: t.pipeline, Started: t.started, Job: job, Data: files})
 	if err != nil {
-		return order.Run{}, err
+		return runspec.Run{}, err
 	}
 	ref, err := f.deps.Artifacts.PutBytes(ctx, text, ".json")
-	return order.Run{
-		Pipeline: t.pipeline, Run: t.run.Run, Key: t.run.Key, Image: t.run.Code, Train: t.config.Spec.Train, Order: ref,
+	return runspec.Run{
+		Pipeline: t.pipeline, Run: t.run.Run, Key: t.run.Key, Image: t.run.Code, Train: t.config.Spec.Train, Spec: ref,
 	}, err
 }
 
-// forget removes the TrainJob of the pipeline's run before this one: people
-// have had the time from one run to the next to look at it. (A Job goes by
-// itself.)
-func (f *F) forget(ctx context.Context, t *task, launcher Launcher) {
+// removePrevious deletes the TrainJob of the pipeline's previous run, which is
+// kept until the next run for inspection. (Kubernetes deletes a Job by its TTL.)
+func (f *F) removePrevious(ctx context.Context, t *task, launcher Launcher) {
 	if t.run.Runtime != trainJobRuntime {
 		return
 	}
@@ -236,39 +236,38 @@ func (f *F) forget(ctx context.Context, t *task, launcher Launcher) {
 		err = launcher.Remove(ctx, p.Name, p.Runs[i].Run)
 	}
 	if err != nil {
-		f.deps.Logger.WarnContext(ctx, "what is left of the run before can't be removed", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
+		f.deps.Logger.WarnContext(ctx, "the previous run cannot be removed from the cluster", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
 	}
 }
 
-// lastWord announces the end of a run that the cluster says has ended, unless
-// the run has told it: it does so before its pod ends, so it is asked again.
-func (f *F) lastWord(ctx context.Context, t *task, launcher Launcher, e order.End) (order.Status, error) {
+// endUnlessReported emits the end of a run that has ended according to the
+// cluster, unless the run has reported it. It does so before its pod ends, so the
+// log is read again.
+func (f *F) endUnlessReported(ctx context.Context, t *task, launcher Launcher, e runspec.End) (runspec.Status, error) {
 	if _, err := f.task(ctx, launched{t.pipeline, t.run.Run, t.started}); err != nil {
-		return order.Status{}, err
+		return runspec.Status{}, err
 	}
 	if e.OK {
-		e.Reason, e.Hint = "the run's pod ended well, and nothing tells what it left", "look at its log, if it is still there"
+		e.Reason, e.Hint = "the run's pod succeeded but did not report a result", "read its log, if it still exists"
 	}
-	s, err := f.ended(ctx, t, e)
+	s, err := f.failed(ctx, t, e)
 	if err == nil && e.Trying {
 		err = launcher.Remove(ctx, t.pipeline, t.run.Run)
 	}
 	return s, err
 }
 
-// ended announces that a run has failed without a word of its own, with the
-// last lines that there are.
-func (f *F) ended(ctx context.Context, t *task, e order.End) (order.Status, error) {
+// failed emits the failure of a run that did not report it, with the last
+// known lines of its log.
+func (f *F) failed(ctx context.Context, t *task, e runspec.End) (runspec.Status, error) {
 	if e.LogTail == "" {
-		tails, err := outcome.OpenTails(ctx, f.deps.Log)
-		if err == nil {
-			e.LogTail, err = tails.Get(ctx, t.pipeline, t.run.Run)
-		}
+		tail, err := result.Tail(ctx, f.deps.Log, t.pipeline, t.run.Run)
 		if err != nil {
-			return order.Status{}, fmt.Errorf("read the last lines of run %s: %w", t.run.Run, err)
+			return runspec.Status{}, err
 		}
+		e.LogTail = tail
 	}
-	return order.Status{End: &e}, f.end(ctx, t, events.TrainingFailed{
+	return runspec.Status{End: &e}, f.end(ctx, t, events.TrainingFailed{
 		Run: t.run.Run, Reason: e.Reason, Hint: e.Hint, LogTail: e.LogTail, ExitCode: e.ExitCode, Attempts: e.Attempts,
 		Seconds: time.Since(t.run.Started).Seconds(),
 	})

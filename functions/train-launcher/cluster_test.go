@@ -24,7 +24,7 @@ import (
 	trainlauncher "millrace.dev/functions/train-launcher"
 	"millrace.dev/functions/train-launcher/job"
 	"millrace.dev/functions/train-launcher/job/jobtest"
-	"millrace.dev/functions/train-launcher/outcome"
+	"millrace.dev/functions/train-launcher/result"
 	"millrace.dev/functions/train-launcher/runner"
 	"millrace.dev/functions/train-launcher/sidecar"
 	"millrace.dev/shared/function/functiontest"
@@ -33,22 +33,22 @@ import (
 
 const image = "registry.example.com/trainer@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-// world is a scene whose runs are Jobs.
-type world struct {
-	*scene
+// clusterEnv is an env whose runs are Jobs.
+type clusterEnv struct {
+	*env
 	api *jobtest.API
 	f   *trainlauncher.F
 }
 
-func newWorld(t *testing.T, script, train string) *world {
+func newClusterEnv(t *testing.T, script, train string) *clusterEnv {
 	t.Helper()
-	w := &world{scene: newScene(t, script, options{train: "image: " + image + "\n    " + train}), api: jobtest.New(t)}
+	w := &clusterEnv{env: newEnv(t, script, options{train: "image: " + image + "\n    " + train}), api: jobtest.New(t)}
 	w.f = w.launcher()
 	return w
 }
 
 // launcher is another launcher: what one knows, the next must find out.
-func (w *world) launcher() *trainlauncher.F {
+func (w *clusterEnv) launcher() *trainlauncher.F {
 	w.t.Helper()
 	f, err := job.On(w.api.Config(), job.Config{Config: w.cfg, Settings: job.Settings{
 		Namespace: jobtest.Namespace, RunnerImage: "runner", SidecarImage: "sidecar", Settings: "millrace", ServiceAccount: "trainer",
@@ -59,19 +59,19 @@ func (w *world) launcher() *trainlauncher.F {
 }
 
 // decide hands an event to a launcher that has just woken.
-func (w *world) decide(e events.Envelope) []events.Envelope {
+func (w *clusterEnv) decide(e events.Envelope) []events.Envelope {
 	w.t.Helper()
 	return w.Handle(w.t, w.launcher(), trainlauncher.Name, e)
 }
 
 // started uploads data and has the launcher decide on it.
-func (w *world) started() events.Envelope {
+func (w *clusterEnv) started() events.Envelope {
 	w.t.Helper()
 	return w.start(w.upload(0, 100))
 }
 
 // start is the training.started that an event leads to.
-func (w *world) start(e events.Envelope) events.Envelope {
+func (w *clusterEnv) start(e events.Envelope) events.Envelope {
 	w.t.Helper()
 	out := w.decide(e)
 	i := slices.IndexFunc(out, func(e events.Envelope) bool { return e.Type == events.TrainingStarted{}.EventType() })
@@ -81,9 +81,9 @@ func (w *world) start(e events.Envelope) events.Envelope {
 	return out[i]
 }
 
-// jobChanges tells what an ApiServerSource tells, through the gate, and gives
-// how the run has ended then, if it has.
-func (w *world) jobChanges(name string) *events.TrainingFailed {
+// jobChanges sends what an ApiServerSource sends, through the internal gateway,
+// and returns how the run has ended then, if it has.
+func (w *clusterEnv) jobChanges(name string) *events.TrainingFailed {
 	w.t.Helper()
 	ctx := functiontest.Context(w.t)
 	data, err := json.Marshal(map[string]string{"kind": "Job", "name": name, "namespace": jobtest.Namespace, "apiVersion": "batch/v1"})
@@ -107,7 +107,7 @@ func (w *world) jobChanges(name string) *events.TrainingFailed {
 // while the pod works.
 func TestJobGivesModel(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, goodTrainer, "")
+	w := newClusterEnv(t, goodTrainer, "")
 	start := w.started()
 	run := functiontest.Data[events.TrainingStarted](t, start)
 	if run.Runtime != "job" || run.Code != image {
@@ -123,14 +123,14 @@ func TestJobGivesModel(t *testing.T) {
 	if got := k.shown(); got != "training with --rate=0.1\n" {
 		t.Errorf("the pod's log is %q", got)
 	}
-	done := await[events.TrainingCompleted](w.scene, nil)
+	done := await[events.TrainingCompleted](w.env, nil)
 	if done.CausationID != start.ID || done.Data.Metrics["auc"] != 0.75 || w.text(done.Data.Model.Files[0].Ref) != file(t, "model.onnx") {
 		t.Errorf("the run ended as %+v", done)
 	}
-	if n := count[events.TrainingProgressed](w.scene); n == 0 {
+	if n := count[events.TrainingProgressed](w.env); n == 0 {
 		t.Error("no progress was told")
 	}
-	// What the cluster tells of it afterwards changes nothing; nor does a second delivery.
+	// Later events of the cluster about it change nothing; nor does a second delivery.
 	k.end()
 	if failed := w.jobChanges(w.api.Jobs()[0]); failed != nil {
 		t.Errorf("it failed afterwards: %+v", failed)
@@ -143,41 +143,41 @@ func TestJobGivesModel(t *testing.T) {
 
 func TestJobFails(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "echo no luck; exit 3", "")
+	w := newClusterEnv(t, "echo no luck; exit 3", "")
 	w.Deliver(t, w.launcher(), trainlauncher.Name, w.started())
 	k := w.kubelet(w.api.Jobs()[0])
-	if exit := k.wait(); exit != runner.ExitTold {
+	if exit := k.wait(); exit != runner.ExitReported {
 		t.Errorf("the runner ended with %d", exit)
 	}
-	failed := await[events.TrainingFailed](w.scene, nil)
+	failed := await[events.TrainingFailed](w.env, nil)
 	if failed.Data.ExitCode != 3 || failed.Data.LogTail != "no luck" || !strings.Contains(failed.Data.Reason, "exit code 3: no luck") {
 		t.Errorf("%+v", failed.Data)
 	}
 	k.end()
 	w.jobChanges(w.api.Jobs()[0])
-	if n := count[events.TrainingFailed](w.scene); n != 1 {
+	if n := count[events.TrainingFailed](w.env); n != 1 {
 		t.Errorf("it failed %d times", n)
 	}
 }
 
-// A model that is none fails the pod too, though the trainer ended well.
+// An invalid model fails the pod too, though the trainer succeeded.
 func TestJobLeavesNoModel(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "true", "")
+	w := newClusterEnv(t, "true", "")
 	w.Deliver(t, w.launcher(), trainlauncher.Name, w.started())
-	if exit := w.kubelet(w.api.Jobs()[0]).wait(); exit != runner.ExitTold {
+	if exit := w.kubelet(w.api.Jobs()[0]).wait(); exit != runner.ExitReported {
 		t.Errorf("the runner ended with %d", exit)
 	}
-	if failed := await[events.TrainingFailed](w.scene, nil); !strings.Contains(failed.Data.Reason, "left no model.onnx") {
+	if failed := await[events.TrainingFailed](w.env, nil); !strings.Contains(failed.Data.Reason, "left no model.onnx") {
 		t.Errorf("%+v", failed.Data)
 	}
 }
 
-// A pod that is evicted says nothing, and leaves the last lines; the launcher
+// A pod that is evicted reports nothing, and leaves the last lines; the launcher
 // says why when the cluster has given up.
 func TestPodIsEvicted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, `echo first; echo last; touch "$MILLRACE_OUTPUT/at-work"; exec sleep 600`, "")
+	w := newClusterEnv(t, `echo first; echo last; touch "$MILLRACE_OUTPUT/at-work"; exec sleep 600`, "")
 	w.Deliver(t, w.launcher(), trainlauncher.Name, w.started())
 	name := w.api.Jobs()[0]
 	k := w.kubelet(name)
@@ -187,7 +187,7 @@ func TestPodIsEvicted(t *testing.T) {
 		t.Errorf("the runner ended with %d", exit)
 	}
 	k.stop()
-	if n := count[events.TrainingFailed](w.scene); n != 0 {
+	if n := count[events.TrainingFailed](w.env); n != 0 {
 		t.Fatal("the pod spoke for the cluster")
 	}
 	pod := corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory."}}
@@ -199,8 +199,8 @@ func TestPodIsEvicted(t *testing.T) {
 	}
 }
 
-// TestEndsWithoutAWord: what the launcher says of pods that could not.
-func TestEndsWithoutAWord(t *testing.T) {
+// TestUnreportedEnds: the launcher reports the end of pods that could not.
+func TestUnreportedEnds(t *testing.T) {
 	t.Parallel()
 	container := func(name string, s corev1.ContainerState) corev1.ContainerStatus {
 		return corev1.ContainerStatus{Name: name, Image: "registry.example.com/x", State: s}
@@ -229,23 +229,21 @@ func TestEndsWithoutAWord(t *testing.T) {
 			reason: "out of memory", kept: true, tail: "epoch 3",
 		},
 		"deadline": {condition: batchv1.JobCondition{Type: batchv1.JobFailed, Reason: "DeadlineExceeded"}, reason: "longer than train.timeout", kept: true, tail: "epoch 3"},
-		"image":    {pods: pod(none, container("trainer", waits("ImagePullBackOff", "not found"))), reason: "can't be pulled: not found", removed: true},
+		"image":    {pods: pod(none, container("trainer", waits("ImagePullBackOff", "not found"))), reason: "cannot be pulled: not found", removed: true},
 		"sidecar": {
 			pods: pod(container("sidecar", waits("CrashLoopBackOff", "")), none), reason: "the sidecar of the run does not start",
 			container: "sidecar", log: "MILLRACE_NATS is not set", tail: "MILLRACE_NATS is not set", removed: true,
 		},
-		"well, and nothing told": {condition: batchv1.JobCondition{Type: batchv1.JobComplete}, pods: pod(none, container("trainer", over(0, "Completed"))), reason: "nothing tells what it left"},
+		"success without a result": {condition: batchv1.JobCondition{Type: batchv1.JobComplete}, pods: pod(none, container("trainer", over(0, "Completed"))), reason: "did not report a result"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, "true", "")
+			w := newClusterEnv(t, "true", "")
 			start := w.started()
 			w.Deliver(t, w.launcher(), trainlauncher.Name, start)
 			job := w.api.Jobs()[0]
 			if c.kept {
-				tails, err := outcome.OpenTails(t.Context(), w.Log)
-				must(t, err)
-				must(t, tails.Keep(t.Context(), "flights", functiontest.Data[events.TrainingStarted](t, start).Run, c.tail))
+				must(t, result.KeepTail(t.Context(), w.Log, "flights", functiontest.Data[events.TrainingStarted](t, start).Run, c.tail))
 			}
 			if c.container != "" {
 				w.api.SetLog("pod", c.container, c.log+"\n")
@@ -259,17 +257,17 @@ func TestEndsWithoutAWord(t *testing.T) {
 				t.Errorf("the Job was removed: %t", removed)
 			}
 			w.jobChanges(job)
-			if n := count[events.TrainingFailed](w.scene); n != 1 {
+			if n := count[events.TrainingFailed](w.env); n != 1 {
 				t.Errorf("it failed %d times", n)
 			}
 		})
 	}
 }
 
-// A Job that nobody made, or that somebody deleted, is made at the next tick.
+// A Job that was never created, or was deleted, is created at the next tick.
 func TestTickMakesJob(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "true", "")
+	w := newClusterEnv(t, "true", "")
 	w.started()
 	tick := w.Announce(t, "flights", "gateway", events.ScheduleTicked{Schedule: "tick", Action: "tick", Due: "2026-01-01T00:00:00Z"})[0]
 	w.decide(tick)
@@ -278,10 +276,10 @@ func TestTickMakesJob(t *testing.T) {
 	}
 }
 
-// Several launchers that hear of a run make one Job.
+// Several launchers that receive the event of a run make one Job.
 func TestOneJobARun(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "true", "")
+	w := newClusterEnv(t, "true", "")
 	start := w.started()
 	var all sync.WaitGroup
 	for range 4 {
@@ -294,29 +292,29 @@ func TestOneJobARun(t *testing.T) {
 	}
 }
 
-// What the cluster does not take, and what the pipeline's file can't have, fails
+// What the cluster does not take, and what the pipeline's file cannot have, fails
 // the run; what only an image lacks starts none.
 func TestRunIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ train, invalid, reason string }{
 		"by the cluster":  {"", "spec.template.spec.containers[0].resources: too much", "does not take the run: spec.template"},
-		"by what we know": {"pod: {serviceAccountName: admin}", "", "may not set serviceAccountName"},
+		"by the launcher": {"env: {TOKEN: {secret: millrace/token}}", "", "may not be of the Secret millrace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, "true", c.train)
+			w := newClusterEnv(t, "true", c.train)
 			start := w.started()
 			w.api.Refuse(c.invalid)
 			w.decide(start)
-			if failed := await[events.TrainingFailed](w.scene, nil); !strings.Contains(failed.Data.Reason, c.reason) {
+			if failed := await[events.TrainingFailed](w.env, nil); !strings.Contains(failed.Data.Reason, c.reason) {
 				t.Errorf("%+v", failed.Data)
 			}
 		})
 	}
 	t.Run("without an image", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, "true", "")
-		w.scene = newScene(t, "true", options{})
+		w := newClusterEnv(t, "true", "")
+		w.env = newEnv(t, "true", options{})
 		if out := w.decide(w.upload(0, 100)); !strings.Contains(functiontest.Data[events.TrainingSkipped](t, out[0]).Reason, "train.image is missing") {
 			t.Errorf("%s", out[0].Data)
 		}
@@ -326,7 +324,7 @@ func TestRunIsRefused(t *testing.T) {
 // TestTrainJob: what runs as several pods is a TrainJob, and goes with the next.
 func TestTrainJob(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "true", "runtime: trainjob\n    nodes: 2")
+	w := newClusterEnv(t, "true", "runtime: trainjob\n    nodes: 2")
 	const group = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/" + jobtest.Namespace
 	there := func() []string {
 		return slices.Concat(w.api.Names(group+"/trainingruntimes"), w.api.Names(group+"/trainjobs"))
@@ -355,7 +353,7 @@ func TestTrainJob(t *testing.T) {
 
 // kubelet carries a Job's pod out: the sidecar, and the runner in the user's image.
 type kubelet struct {
-	w       *world
+	w       *clusterEnv
 	job     string
 	folder  runner.Folder
 	runner  *exec.Cmd
@@ -364,7 +362,7 @@ type kubelet struct {
 	sidecar chan error
 }
 
-func (w *world) kubelet(name string) *kubelet {
+func (w *clusterEnv) kubelet(name string) *kubelet {
 	w.t.Helper()
 	t := w.t
 	spec := podOf(t, w.api, name)
@@ -373,7 +371,7 @@ func (w *world) kubelet(name string) *kubelet {
 	env := spec.InitContainers[1].Env
 	i := slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == "MILLRACE_ORDER" })
 	must(t, json.Unmarshal([]byte(env[i].Value), &ref))
-	s := sidecar.Sidecar{Artifacts: w.Artifacts, Log: w.Log, Logger: w.Logger, Order: ref, Folder: k.folder}
+	s := sidecar.Sidecar{Artifacts: w.Artifacts, Log: w.Log, Logger: w.Logger, Spec: ref, Folder: k.folder}
 	ctx := functiontest.Context(t)
 	side, stop := context.WithCancel(ctx)
 	go func() { k.sidecar <- s.Run(side) }()

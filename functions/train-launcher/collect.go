@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"millrace.dev/events"
-	"millrace.dev/functions/train-launcher/outcome"
+	"millrace.dev/functions/train-launcher/result"
 	"millrace.dev/functions/train-launcher/runner"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/failpoint"
 	"millrace.dev/shared/state"
 )
 
-// collect puts what a run left into the artifact store and announces its end.
-// Done again after a crash, it puts the same bytes and says the same.
-func (f *F) collect(ctx context.Context, t *task, end runner.Result, said map[string]float64) error {
-	data, err := outcome.Of(ctx, f.deps.Artifacts, t.config, t.run.Run, t.folder, end, said)
+// collect puts what a run left into the artifact store and emits its end.
+// It is idempotent: after a crash it puts the same bytes and emits the same
+// event.
+func (f *F) collect(ctx context.Context, t *task, end runner.Result, metrics map[string]float64) error {
+	data, err := result.Of(ctx, f.deps.Artifacts, t.config, t.run.Run, t.folder, end, metrics)
 	if err != nil {
 		return err
 	}
@@ -29,56 +30,56 @@ func (f *F) collect(ctx context.Context, t *task, end runner.Result, said map[st
 	return nil
 }
 
-// end announces how a run has ended.
+// end emits how a run has ended.
 func (f *F) end(ctx context.Context, t *task, data events.Data) error {
 	failpoint.Hit("collect.before")
-	if err := f.announce(ctx, t, data); err != nil {
+	if err := f.emit(ctx, t, data); err != nil {
 		return err
 	}
 	failpoint.Hit("collect.after")
 	switch d := data.(type) {
 	case events.TrainingCompleted:
-		f.measures.seconds.WithLabelValues(t.pipeline, "completed").Observe(d.Seconds)
+		f.metrics.seconds.WithLabelValues(t.pipeline, "completed").Observe(d.Seconds)
 		f.deps.Logger.InfoContext(ctx, "a run has ended", "pipeline", t.pipeline, "run", t.run.Run, "seconds", d.Seconds)
 	case events.TrainingFailed:
-		f.measures.seconds.WithLabelValues(t.pipeline, "failed").Observe(d.Seconds)
+		f.metrics.seconds.WithLabelValues(t.pipeline, "failed").Observe(d.Seconds)
 		f.deps.Logger.WarnContext(ctx, "a run has failed", "pipeline", t.pipeline, "run", t.run.Run, "reason", d.Reason)
 	}
 	return nil
 }
 
-// announce puts what became of a run into the log. Its data makes its own
-// cause: said twice, or by two, it stands there once.
-func (f *F) announce(ctx context.Context, t *task, d events.Data) error {
+// emit appends an event of a run to the log. The cause follows from the data:
+// announced twice, or by two processes, the event is in the log once.
+func (f *F) emit(ctx context.Context, t *task, d events.Data) error {
 	_, err := f.deps.Log.Append(ctx, eventlog.Commit{Pipeline: t.pipeline, Function: Name, Parent: t.started, Data: []events.Data{d}})
 	return err
 }
 
-// tell announces the run's progress, if there is some. What can't be announced
-// is not missed.
-func (f *F) tell(ctx context.Context, t *task, said *outcome.Metrics, now time.Time) {
-	d, ok := said.Progress(t.run.Run, now, t.run.Started)
+// emitProgress emits the run's progress, if there is any. An event that
+// cannot be emitted is dropped.
+func (f *F) emitProgress(ctx context.Context, t *task, metrics *result.Metrics, now time.Time) {
+	d, ok := metrics.Progress(t.run.Run, now, t.run.Started)
 	if !ok {
 		return
 	}
-	if err := f.announce(ctx, t, d); err != nil && ctx.Err() == nil {
-		f.deps.Logger.WarnContext(ctx, "progress can't be announced", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
+	if err := f.emit(ctx, t, d); err != nil && ctx.Err() == nil {
+		f.deps.Logger.WarnContext(ctx, "progress cannot be emitted", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
 	}
 }
 
-// clear removes what is of no use after a run's end: all that is kept is in
-// the artifact store by then. What can't be removed costs space and no more.
+// clear removes the run's folder and split after its end: what is kept is in the
+// artifact store by then. An error costs only disk space.
 func (f *F) clear(ctx context.Context, t *task) {
-	if err := errors.Join(os.RemoveAll(string(t.folder)), os.RemoveAll(f.cutFile(t.run.Key))); err != nil {
-		f.deps.Logger.WarnContext(ctx, "what a run left can't be removed", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
+	if err := errors.Join(os.RemoveAll(string(t.folder)), os.RemoveAll(f.splitFile(t.run.Key))); err != nil {
+		f.deps.Logger.WarnContext(ctx, "the folder of a run cannot be removed", "pipeline", t.pipeline, "run", t.run.Run, "error", err)
 	}
 }
 
-// oldCut is when a cut is of no use to any decision that is still being made.
-const oldCut = 24 * time.Hour
+// oldSplit is the age at which no pending decision can use a split any more.
+const oldSplit = 24 * time.Hour
 
-// tidy removes what processes left that were killed before they could: folders
-// of runs that have ended, or that the log does not know, and old cuts.
+// tidy removes what killed processes left: folders of runs that have ended or
+// that are not in the log, and old splits.
 func (f *F) tidy(ctx context.Context) {
 	folders, err := filepath.Glob(filepath.Join(f.runs, "*", "*"))
 	for _, folder := range folders {
@@ -95,13 +96,13 @@ func (f *F) tidy(ctx context.Context) {
 			err = errors.Join(err, runnerErr, os.RemoveAll(folder))
 		}
 	}
-	cuts, globErr := filepath.Glob(f.cutFile("*"))
-	for _, cut := range cuts {
-		if info, statErr := os.Stat(cut); statErr == nil && time.Since(info.ModTime()) > oldCut {
-			err = errors.Join(err, os.Remove(cut))
+	splits, globErr := filepath.Glob(f.splitFile("*"))
+	for _, split := range splits {
+		if info, statErr := os.Stat(split); statErr == nil && time.Since(info.ModTime()) > oldSplit {
+			err = errors.Join(err, os.Remove(split))
 		}
 	}
 	if err = errors.Join(err, globErr); err != nil && ctx.Err() == nil {
-		f.deps.Logger.WarnContext(ctx, "what ended runs left can't be removed", "error", err)
+		f.deps.Logger.WarnContext(ctx, "folders of ended runs cannot be removed", "error", err)
 	}
 }

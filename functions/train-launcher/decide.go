@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/state"
 )
 
@@ -22,12 +22,11 @@ const (
 // decision is what follows from an event and a state; exactly one of train,
 // skip, nothing and later is set.
 type decision struct {
-	// train says what to train, as far as it can be said without looking at
-	// data and code.
+	// train is what to train, as far as it is known without data and code.
 	train *plan
-	// skip is announced when nothing is trained.
+	// skip is emitted when nothing is trained.
 	skip *events.TrainingSkipped
-	// nothing is why there is nothing to announce.
+	// nothing is why there is nothing to emit.
 	nothing string
 	// later is what is waited for by delivering the event again, after a time.
 	later string
@@ -50,10 +49,23 @@ type plan struct {
 	params map[string]any
 	// causes are the ids of events that led here beside the handled one.
 	causes []string
-	// waits says that the wish stays when there turns out to be nothing new.
+	// waits keeps the training pending if there is nothing new to train on.
 	waits bool
-	// quiet says that such a turn is not announced but for a wish to keep.
+	// asked is the id of the handled event if it asks for the training itself,
+	// rather than bringing the data for what was pending.
+	asked string
+	// quiet suppresses training.skipped in that case, unless it changes the
+	// pending training.
 	quiet bool
+}
+
+// pend keeps the plan's training pending instead of d, until the next data.
+func (pl *plan) pend(d decision) decision {
+	causes := slices.Clone(pl.causes)
+	if pl.asked != "" {
+		causes = append(causes, pl.asked)
+	}
+	return d.waiting(time.Time{}, causes...)
 }
 
 func nothing(format string, args ...any) decision {
@@ -64,8 +76,8 @@ func skip(trigger, format string, args ...any) decision {
 	return decision{skip: &events.TrainingSkipped{Trigger: trigger, Reason: fmt.Sprintf(format, args...)}}
 }
 
-// waiting makes a skip a wish that led here by the causes and is looked at
-// again at a time, or with the next data if the time is zero.
+// waiting keeps the skipped training pending, with the causes that led to it.
+// It is decided on again at a time, or with the next data if the time is zero.
 func (d decision) waiting(until time.Time, causes ...string) decision {
 	d.skip.Waits, d.skip.Causes = true, causes
 	if !until.IsZero() {
@@ -74,9 +86,9 @@ func (d decision) waiting(until time.Time, causes ...string) decision {
 	return d
 }
 
-// lookAgain is when a wish that waits for a run is looked at, should the run's
-// end have come by while the wish was on its way into the log.
-const lookAgain = time.Minute
+// reconcileAfter is when training that waits for a run is decided on again, in
+// case the run ended before the pending training was in the log.
+const reconcileAfter = time.Minute
 
 // underWay is the run that has started and not ended, nil if none has.
 func underWay(p *state.Pipeline) *state.Run {
@@ -109,8 +121,8 @@ const trainsNone = "the pipeline trains no models itself: it has no section trai
 // onValidated decides what a new snapshot leads to: the training that was
 // waited with, or one of its own.
 func onValidated(e events.Event[events.DatasetValidated], p *state.Pipeline) decision {
-	wish := p.Wish
-	waits := wish != nil && wish.Trigger != triggerUpload
+	pending := p.PendingTraining
+	waits := pending != nil && pending.Trigger != triggerUpload
 	switch {
 	case !trains(p):
 		return nothing(trainsNone)
@@ -123,14 +135,18 @@ func onValidated(e events.Event[events.DatasetValidated], p *state.Pipeline) dec
 	}
 	trigger, causes := triggerUpload, []string{e.ID}
 	if waits {
-		trigger, causes = wish.Trigger, wish.Because
+		trigger, causes = pending.Trigger, pending.Because
+	}
+	if p.Reingesting() {
+		return skip(trigger, "kept uploads are being read again under the new contract: %d of %d are left", p.Reingest.Left, p.Reingest.Files).
+			waiting(e.Time.Add(reconcileAfter), causes...)
 	}
 	if run := underWay(p); run != nil {
-		return skip(trigger, "run %s is under way; snapshot %s is looked at when it ends", run.Run, events.Short(e.Data.Snapshot)).
-			waiting(e.Time.Add(lookAgain), causes...)
+		return skip(trigger, "run %s is under way; snapshot %s is considered when it ends", run.Run, events.Short(e.Data.Snapshot)).
+			waiting(e.Time.Add(reconcileAfter), causes...)
 	}
 	if waits {
-		return decision{train: fulfil(p)}
+		return decision{train: planPending(p)}
 	}
 	if d, ok := enough(e.Time, p); !ok {
 		if d.skip.Waits {
@@ -142,7 +158,7 @@ func onValidated(e events.Event[events.DatasetValidated], p *state.Pipeline) dec
 }
 
 // enough holds what has come since the last run against train.after. The
-// decision is a skip, and a wish when a pause in the uploads is waited for.
+// decision is a skip, which stays pending if it waits for a pause in the uploads.
 func enough(now time.Time, p *state.Pipeline) (decision, bool) {
 	after, rows := p.Config.Spec.Train.After, p.Dataset.NewRows
 	quiet := p.Dataset.Added.Add(after.Quiet.Std())
@@ -152,40 +168,43 @@ func enough(now time.Time, p *state.Pipeline) (decision, bool) {
 		after.Quiet > 0 && !now.Before(quiet):
 		return decision{}, true
 	case after.Quiet == 0:
-		return skip(triggerUpload, "%s of %s new rows", count(rows), count(after.Rows)), false
+		return skip(triggerUpload, "%s of %s new rows", humanize.Int(rows), humanize.Int(after.Rows)), false
 	case after.Rows == 0:
-		return skip(triggerUpload, "%s new rows; waits until no upload has come for %s", count(rows), after.Quiet).waiting(quiet), false
+		return skip(triggerUpload, "%s new rows; waits until no upload has come for %s", humanize.Int(rows), after.Quiet).waiting(quiet), false
 	}
-	return skip(triggerUpload, "%s of %s new rows; waits for them, or until no upload has come for %s", count(rows), count(after.Rows), after.Quiet).
+	return skip(triggerUpload, "%s of %s new rows; waits for them, or until no upload has come for %s", humanize.Int(rows), humanize.Int(after.Rows), after.Quiet).
 		waiting(quiet), false
 }
 
-// fulfil is the training that a wish waited for, now that there is data.
-func fulfil(p *state.Pipeline) *plan {
+// planPending plans the pending training, now that there is data.
+func planPending(p *state.Pipeline) *plan {
+	pending := p.PendingTraining
 	return &plan{
-		trigger: p.Wish.Trigger, reason: fmt.Sprintf("%s had waited for data: %s", p.Wish.Trigger, newData(p)),
-		snapshot: newest(p), causes: p.Wish.Because, waits: true,
+		trigger: pending.Trigger, reason: fmt.Sprintf("%s had waited for data: %s", pending.Trigger, newData(p)),
+		snapshot: newest(p), causes: pending.Because, waits: true,
 	}
 }
 
-// because are the events that led to what waits, which a run on new data
+// because returns the causes of the pending training, which a run on new data
 // settles whatever it was started by.
 func because(p *state.Pipeline) []string {
-	if p.Wish == nil {
+	if p.PendingTraining == nil {
 		return nil
 	}
-	return p.Wish.Because
+	return p.PendingTraining.Because
 }
 
 func newData(p *state.Pipeline) string {
-	return fmt.Sprintf("snapshot %s has %s new rows", events.Short(p.Dataset.Snapshot), count(p.Dataset.NewRows))
+	return fmt.Sprintf("snapshot %s has %s new rows", events.Short(p.Dataset.Snapshot), humanize.Int(p.Dataset.NewRows))
 }
 
-// onRequest decides what a person's wish leads to. It is answered in any case.
+// onRequest decides what a person's request leads to. It is always answered.
 func onRequest(e events.Event[events.TrainingRequested], p *state.Pipeline) decision {
 	switch {
 	case !trains(p):
 		return skip(triggerRequest, trainsNone)
+	case p.Config.Spec.Train.CheckParams(e.Data.Params) != nil:
+		return skip(triggerRequest, "%v", p.Config.Spec.Train.CheckParams(e.Data.Params))
 	case newest(p) == nil && e.Data.Snapshot == "" && len(e.Data.Params) == 0:
 		return skip(triggerRequest, "there is no data yet; the first is trained on").waiting(time.Time{}, e.ID)
 	case newest(p) == nil:
@@ -210,8 +229,8 @@ func onRequest(e events.Event[events.TrainingRequested], p *state.Pipeline) deci
 	return decision{train: &plan{trigger: triggerRequest, reason: reason, snapshot: snapshot, params: e.Data.Params, causes: settled(p, snapshot)}}
 }
 
-// settled are the causes of a wish that a run on the snapshot settles: none if
-// the snapshot has nothing new.
+// settled returns the causes of the pending training that a run on the snapshot
+// settles: nil if the snapshot has nothing new.
 func settled(p *state.Pipeline, snapshot *state.Snapshot) []string {
 	if trained(p) || snapshot.Digest != p.Dataset.Snapshot {
 		return nil
@@ -233,8 +252,8 @@ func findSnapshot(p *state.Pipeline, want string) *state.Snapshot {
 	return nil
 }
 
-// onTick decides what a schedule leads to. It keeps no wish: the next tick
-// comes by itself, and a schedule says that not every upload is trained on.
+// onTick decides what a schedule leads to. It keeps nothing pending: the next
+// tick comes by itself, and a schedule means that not every upload is trained on.
 func onTick(e events.Event[events.ScheduleTicked], p *state.Pipeline) decision {
 	if e.Data.Action != "retrain" {
 		return resume(e.Time, p)
@@ -255,7 +274,7 @@ func onTick(e events.Event[events.ScheduleTicked], p *state.Pipeline) decision {
 }
 
 // onDrift decides what drift leads to: a training if there is data that the
-// champion has not seen, else the wish for it.
+// champion has not seen, else pending training.
 func onDrift(e events.Event[events.DriftDetected], p *state.Pipeline) decision {
 	champion := p.ChampionModel()
 	switch {
@@ -273,18 +292,18 @@ func onDrift(e events.Event[events.DriftDetected], p *state.Pipeline) decision {
 	case run != nil && run.Snapshot != champion.Snapshot:
 		return skip(triggerDrift, "run %s is under way, on newer data than v%d's", run.Run, champion.Version)
 	case run != nil:
-		return skip(triggerDrift, "run %s is under way", run.Run).waiting(e.Time.Add(lookAgain), e.ID)
+		return skip(triggerDrift, "run %s is under way", run.Run).waiting(e.Time.Add(reconcileAfter), e.ID)
 	case champion.Snapshot == p.Dataset.Snapshot:
 		return skip(triggerDrift, "nothing new to train on since v%d; waits for the next data", champion.Version).waiting(time.Time{}, e.ID)
 	}
 	return decision{train: &plan{
 		trigger: triggerDrift, reason: fmt.Sprintf("drift of v%d: %s", champion.Version, e.Data.Reason),
-		snapshot: newest(p), causes: because(p), waits: true,
+		snapshot: newest(p), causes: because(p), waits: true, asked: e.ID,
 	}}
 }
 
-// onRejected keeps the wish that a rejected model has not fulfilled: the drift
-// that it was trained for goes on.
+// onRejected keeps a training pending after its model was rejected: the drift
+// that it was started for is still there.
 func onRejected(e events.Event[events.ModelRejected], p *state.Pipeline) decision {
 	run := p.Run(e.Data.Run)
 	switch {
@@ -297,30 +316,32 @@ func onRejected(e events.Event[events.ModelRejected], p *state.Pipeline) decisio
 	}
 	if next := underWay(p); next != nil {
 		return skip(triggerDrift, "v%d, which drift had led to, was rejected; run %s is under way", e.Data.Version, next.Run).
-			waiting(e.Time.Add(lookAgain), e.ID)
+			waiting(e.Time.Add(reconcileAfter), e.ID)
 	}
 	return decision{train: &plan{
 		trigger: triggerDrift, reason: fmt.Sprintf("v%d, which drift had led to, was rejected, and there is newer data: %s", e.Data.Version, newData(p)),
-		snapshot: newest(p), causes: because(p), waits: true,
+		snapshot: newest(p), causes: because(p), waits: true, asked: e.ID,
 	}}
 }
 
-// resume takes up what waits, at the end of a run or at a tick. What it finds
-// is announced only where it changes something, since nobody asked.
+// resume decides on the pending training at the end of a run or at a tick. It
+// announces only what changes the state.
 func resume(now time.Time, p *state.Pipeline) decision {
-	wish, run := p.Wish, underWay(p)
+	pending, run := p.PendingTraining, underWay(p)
 	switch {
-	case wish == nil:
+	case pending == nil:
 		return nothing("no training waits")
 	case !trains(p):
 		return restWith(p, trainsNone)
 	case run != nil:
-		return nothing("%s waits while run %s is under way", wish.Trigger, run.Run)
+		return nothing("%s waits while run %s is under way", pending.Trigger, run.Run)
+	case p.Reingesting():
+		return nothing("%s waits while kept uploads are read again", pending.Trigger)
 	case newest(p) == nil || trained(p):
-		return restWith(p, "nothing new to train on; %s waits for the next data", wish.Trigger)
+		return restWith(p, "nothing new to train on; %s waits for the next data", pending.Trigger)
 	}
-	train := fulfil(p)
-	if wish.Trigger == triggerUpload {
+	train := planPending(p)
+	if pending.Trigger == triggerUpload {
 		if d, ok := enough(now, p); !ok {
 			return d.onlyIfNew(p)
 		}
@@ -330,30 +351,22 @@ func resume(now time.Time, p *state.Pipeline) decision {
 	return decision{train: train}
 }
 
-// restWith lets a wish wait for data and no longer for a time, so that nothing
-// ticks for it.
+// restWith lets the pending training wait for data and no longer for a time, so
+// that no ticks are logged for it.
 func restWith(p *state.Pipeline, format string, args ...any) decision {
-	if p.Wish.Until.IsZero() {
+	pending := p.PendingTraining
+	if pending.Until.IsZero() {
 		return nothing(format, args...)
 	}
-	return skip(p.Wish.Trigger, format, args...).waiting(time.Time{}, p.Wish.Because...)
+	return skip(pending.Trigger, format, args...).waiting(time.Time{}, pending.Because...)
 }
 
-// onlyIfNew announces a skip only where it moves the wish's time.
+// onlyIfNew emits a skip only if it moves the pending training's time.
 func (d decision) onlyIfNew(p *state.Pipeline) decision {
 	until, _ := time.Parse(time.RFC3339Nano, d.skip.Until)
-	if until.Equal(p.Wish.Until) {
+	if until.Equal(p.PendingTraining.Until) {
 		return nothing("%s", d.skip.Reason)
 	}
-	d.skip.Waits, d.skip.Causes = true, p.Wish.Because
+	d.skip.Waits, d.skip.Causes = true, p.PendingTraining.Because
 	return d
-}
-
-// count writes a number with commas: 27,004.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -9,6 +9,7 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/state"
 )
 
@@ -23,7 +24,7 @@ const (
 // newer snapshot has come, with the event e-new.
 func pipeline(changes ...func(*state.Pipeline)) *state.Pipeline {
 	p := state.New("flights")
-	p.Config = &config.Pipeline{Spec: config.Spec{Train: &config.Train{On: []string{"upload"}}}}
+	p.Config = &config.Pipeline{Spec: config.Spec{Train: &config.Train{On: []string{"upload"}, Params: map[string]any{"rate": 0.1}}}}
 	p.Dataset = state.Dataset{
 		Snapshot: newSnapshot, Event: "e-new", NewRows: 27004, Added: noon,
 		Snapshots: []*state.Snapshot{{Digest: oldSnapshot}, {Digest: newSnapshot}},
@@ -67,9 +68,9 @@ func failed(snapshot string) func(*state.Pipeline) {
 	return func(p *state.Pipeline) { running(snapshot)(p); p.Runs[len(p.Runs)-1].Status = state.RunFailed }
 }
 
-func wish(trigger string, until time.Time, because ...string) func(*state.Pipeline) {
+func pending(trigger string, until time.Time, because ...string) func(*state.Pipeline) {
 	return func(p *state.Pipeline) {
-		p.Wish = &state.Wish{Trigger: trigger, Until: until, Because: because, Since: noon}
+		p.PendingTraining = &state.PendingTraining{Trigger: trigger, Until: until, Because: because, Since: noon}
 	}
 }
 
@@ -126,6 +127,7 @@ type answer struct {
 	waits         bool
 	until         time.Time
 	causes        []string
+	asked         string
 	nothing       string
 	later         string
 }
@@ -134,6 +136,7 @@ func answerOf(d decision) answer {
 	o := answer{nothing: d.nothing, later: d.later}
 	if d.train != nil {
 		o.train, o.reason, o.params, o.causes, o.snapshot = d.train.trigger, d.train.reason, d.train.params, d.train.causes, d.train.snapshot.Digest
+		o.asked = d.train.asked
 	}
 	if d.skip != nil {
 		o.skip, o.reason, o.waits, o.causes = d.skip.Trigger, d.skip.Reason, d.skip.Waits, d.skip.Causes
@@ -143,6 +146,7 @@ func answerOf(d decision) answer {
 }
 
 func TestDecide(t *testing.T) {
+	t.Parallel()
 	minute := noon.Add(time.Minute)
 	for _, c := range []struct {
 		name  string
@@ -195,43 +199,43 @@ func TestDecide(t *testing.T) {
 			},
 		},
 		{
-			"drift had waited for data", validated("e-new"), pipeline(onNothing, afterRows(78000), wish("drift", time.Time{}, "e-drift")),
+			"drift had waited for data", validated("e-new"), pipeline(onNothing, afterRows(78000), pending("drift", time.Time{}, "e-drift")),
 			answer{
 				train: "drift", reason: "drift had waited for data: snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot,
 				causes: []string{"e-drift"},
 			},
 		},
 		{
-			"an upload had waited for a pause", validated("e-new"), pipeline(afterQuiet(time.Minute), wish("upload", noon, "e-older")),
+			"an upload had waited for a pause", validated("e-new"), pipeline(afterQuiet(time.Minute), pending("upload", noon, "e-older")),
 			answer{skip: "upload", reason: "27,004 new rows; waits until no upload has come for 1m", waits: true, until: minute, causes: []string{"e-new"}},
 		},
 		{
 			"an upload during a run", validated("e-new"), pipeline(running(oldSnapshot)),
 			answer{
-				skip: "upload", reason: "run r2 is under way; snapshot bbbbbbbbbbbb is looked at when it ends", waits: true, until: minute,
+				skip: "upload", reason: "run r2 is under way; snapshot bbbbbbbbbbbb is considered when it ends", waits: true, until: minute,
 				causes: []string{"e-new"},
 			},
 		},
 		{
-			"what drift waited for comes during a run", validated("e-new"), pipeline(running(oldSnapshot), wish("drift", time.Time{}, "e-drift")),
+			"what drift waited for comes during a run", validated("e-new"), pipeline(running(oldSnapshot), pending("drift", time.Time{}, "e-drift")),
 			answer{
-				skip: "drift", reason: "run r2 is under way; snapshot bbbbbbbbbbbb is looked at when it ends", waits: true, until: minute,
+				skip: "drift", reason: "run r2 is under way; snapshot bbbbbbbbbbbb is considered when it ends", waits: true, until: minute,
 				causes: []string{"e-drift"},
 			},
 		},
 
-		// A person's wish.
+		// A person's request.
 		{
 			"a request", requested(events.TrainingRequested{By: "ada", Reason: "new idea", Params: map[string]any{"rate": 0.2}}),
 			pipeline(oldData, afterRows(78000)),
 			answer{train: "request", reason: "asked for by ada: new idea", snapshot: oldSnapshot, params: map[string]any{"rate": 0.2}},
 		},
 		{
-			"a request settles a wish", requested(events.TrainingRequested{}), pipeline(wish("drift", time.Time{}, "e-drift")),
+			"a request settles what waits", requested(events.TrainingRequested{}), pipeline(pending("drift", time.Time{}, "e-drift")),
 			answer{train: "request", reason: "asked for", snapshot: newSnapshot, causes: []string{"e-drift"}},
 		},
 		{
-			"a request on data that a wish has seen", requested(events.TrainingRequested{}), pipeline(oldData, wish("drift", time.Time{}, "e-drift")),
+			"a request on data that drift has seen", requested(events.TrainingRequested{}), pipeline(oldData, pending("drift", time.Time{}, "e-drift")),
 			answer{train: "request", reason: "asked for", snapshot: oldSnapshot},
 		},
 		{
@@ -249,6 +253,10 @@ func TestDecide(t *testing.T) {
 		{
 			"a request before there is data", requested(events.TrainingRequested{}), pipeline(noData),
 			answer{skip: "request", reason: "there is no data yet; the first is trained on", waits: true, causes: []string{"e-request"}},
+		},
+		{
+			"a request with a parameter that is not declared", requested(events.TrainingRequested{Params: map[string]any{"rat": 0.2}}), pipeline(),
+			answer{skip: "request", reason: `the parameter "rat" is not one of train.params: did you mean "rate"?`},
 		},
 		{
 			"a request with parameters before there is data", requested(events.TrainingRequested{Params: map[string]any{"rate": 1}}), pipeline(noData),
@@ -269,7 +277,7 @@ func TestDecide(t *testing.T) {
 		// Drift.
 		{
 			"drift with new data", drifted(1, "retrain"), pipeline(onNothing, afterRows(78000)),
-			answer{train: "drift", reason: "drift of v1: temp moved", snapshot: newSnapshot},
+			answer{train: "drift", reason: "drift of v1: temp moved", snapshot: newSnapshot, asked: "e-drift"},
 		},
 		{
 			"drift without new data", drifted(1, "retrain"), pipeline(oldData),
@@ -294,42 +302,42 @@ func TestDecide(t *testing.T) {
 		// The end of a run, and ticks.
 		{"a run ends and nothing waits", ended, pipeline(), answer{nothing: "no training waits"}},
 		{
-			"a run ends and an upload waits", ended, pipeline(wish("upload", minute, "e-older", "e-new")),
+			"a run ends and an upload waits", ended, pipeline(pending("upload", minute, "e-older", "e-new")),
 			answer{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot, causes: []string{"e-older", "e-new"}},
 		},
 		{
-			"a run ends and drift waits", ended, pipeline(onNothing, wish("drift", minute, "e-drift")),
+			"a run ends and drift waits", ended, pipeline(onNothing, pending("drift", minute, "e-drift")),
 			answer{
 				train: "drift", reason: "drift had waited for data: snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot,
 				causes: []string{"e-drift"},
 			},
 		},
 		{
-			"a run ends, and the wish has nothing new", ended, pipeline(oldData, wish("drift", time.Time{}, "e-drift")),
+			"a run ends, and drift has nothing new", ended, pipeline(oldData, pending("drift", time.Time{}, "e-drift")),
 			answer{nothing: "nothing new to train on; drift waits for the next data"},
 		},
 		{
-			"a wish that has nothing new does not tick on", ended, pipeline(failed(newSnapshot), wish("drift", noon, "e-drift")),
+			"drift that has nothing new needs no more ticks", ended, pipeline(failed(newSnapshot), pending("drift", noon, "e-drift")),
 			answer{skip: "drift", reason: "nothing new to train on; drift waits for the next data", waits: true, causes: []string{"e-drift"}},
 		},
 		{
-			"a run ends while another is under way", ended, pipeline(running(oldSnapshot), wish("drift", minute, "e-drift")),
+			"a run ends while another is under way", ended, pipeline(running(oldSnapshot), pending("drift", minute, "e-drift")),
 			answer{nothing: "drift waits while run r2 is under way"},
 		},
 		{
-			"a run ends, and the upload is too small", ended, pipeline(afterRows(78000), wish("upload", minute, "e-new")),
+			"a run ends, and the upload is too small", ended, pipeline(afterRows(78000), pending("upload", minute, "e-new")),
 			answer{skip: "upload", reason: "27,004 of 78,000 new rows", waits: true, causes: []string{"e-new"}},
 		},
 		{
-			"the pause is over", ticked("tick", noon.Add(10*time.Minute)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
+			"the pause is over", ticked("tick", noon.Add(10*time.Minute)), pipeline(afterQuiet(10*time.Minute), pending("upload", noon.Add(10*time.Minute), "e-new")),
 			answer{train: "upload", reason: "snapshot bbbbbbbbbbbb has 27,004 new rows", snapshot: newSnapshot, causes: []string{"e-new"}},
 		},
 		{
-			"the pause is not over", ticked("tick", noon.Add(9*time.Minute)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
+			"the pause is not over", ticked("tick", noon.Add(9*time.Minute)), pipeline(afterQuiet(10*time.Minute), pending("upload", noon.Add(10*time.Minute), "e-new")),
 			answer{nothing: "27,004 new rows; waits until no upload has come for 10m"},
 		},
 		{
-			"the pause is not over for a clock that was set back", ticked("tick", noon.Add(-48*time.Hour)), pipeline(afterQuiet(10*time.Minute), wish("upload", noon.Add(10*time.Minute), "e-new")),
+			"the pause is not over for a clock that was set back", ticked("tick", noon.Add(-48*time.Hour)), pipeline(afterQuiet(10*time.Minute), pending("upload", noon.Add(10*time.Minute), "e-new")),
 			answer{nothing: "27,004 new rows; waits until no upload has come for 10m"},
 		},
 		{"a tick and nothing waits", ticked("tick", noon), pipeline(), answer{nothing: "no training waits"}},
@@ -344,7 +352,7 @@ func TestDecide(t *testing.T) {
 			"a model that was to cure drift is rejected when newer data is there", rejected("r2"), pipeline(driftRun(oldSnapshot)),
 			answer{
 				train: "drift", reason: "v2, which drift had led to, was rejected, and there is newer data: snapshot bbbbbbbbbbbb has 27,004 new rows",
-				snapshot: newSnapshot,
+				snapshot: newSnapshot, asked: "e-rejected",
 			},
 		},
 	} {
@@ -374,9 +382,10 @@ func driftRun(snapshot string) func(*state.Pipeline) {
 }
 
 func TestKey(t *testing.T) {
+	t.Parallel()
 	base := func() ingredients {
 		return ingredients{
-			config: "c", code: "d", params: map[string]any{"a": 1, "b": []any{"x"}},
+			config: "c", code: "d", split: "1", params: map[string]any{"a": 1, "b": []any{"x"}},
 			partitions: []events.DatasetPartition{{Data: events.Ref{Digest: "p1"}}, {Data: events.Ref{Digest: "p2"}}},
 		}
 	}
@@ -394,6 +403,7 @@ func TestKey(t *testing.T) {
 	for name, change := range map[string]func(*ingredients){
 		"config":               func(in *ingredients) { in.config = "cc" },
 		"code":                 func(in *ingredients) { in.code = "" },
+		"split":                func(in *ingredients) { in.split = "2" },
 		"config moves to code": func(in *ingredients) { in.config, in.code = "cd", "" },
 		"params":               func(in *ingredients) { in.params["a"] = 2 },
 		"one partition less":   func(in *ingredients) { in.partitions = in.partitions[:1] },
@@ -407,9 +417,10 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// A run that has failed does not stand in the way of the same once more; one
+// A run that has failed does not prevent the same run again; one
 // that gave a model does.
 func TestFree(t *testing.T) {
+	t.Parallel()
 	key := strings.Repeat("k", 64)
 	with := func(status ...state.RunStatus) *state.Pipeline {
 		p := state.New("flights")
@@ -439,11 +450,12 @@ func TestFree(t *testing.T) {
 }
 
 func TestSame(t *testing.T) {
+	t.Parallel()
 	twin := &state.Run{TrainingStarted: events.TrainingStarted{Run: "r2"}, Status: state.RunCompleted, Version: 2}
-	with := func(standing state.ModelState, w *state.Wish) *state.Pipeline {
+	with := func(standing state.ModelState, w *state.PendingTraining) *state.Pipeline {
 		p := state.New("flights")
 		p.Models = []*state.Model{{Version: 1}, {Version: 2, State: standing}}
-		p.Wish = w
+		p.PendingTraining = w
 		return p
 	}
 	const reason = "the same config, data, parameters and code as run r2, which gave v2"
@@ -459,9 +471,13 @@ func TestSame(t *testing.T) {
 			"drift, and the model did not help", with(state.Rejected, nil), plan{trigger: "drift", waits: true, causes: []string{"e"}},
 			answer{skip: "drift", reason: reason, waits: true, causes: []string{"e"}},
 		},
-		{"a wish at the end of a run", with(state.Champion, &state.Wish{Trigger: "upload"}), plan{trigger: "upload", quiet: true}, answer{nothing: reason}},
 		{
-			"a wish that ticks", with(state.Champion, &state.Wish{Trigger: "upload", Until: noon}), plan{trigger: "upload", quiet: true},
+			"drift that nothing had waited for", with(state.Rejected, nil), plan{trigger: "drift", waits: true, asked: "e-drift"},
+			answer{skip: "drift", reason: reason, waits: true, causes: []string{"e-drift"}},
+		},
+		{"an upload that waits, at the end of a run", with(state.Champion, &state.PendingTraining{Trigger: "upload"}), plan{trigger: "upload", quiet: true}, answer{nothing: reason}},
+		{
+			"an upload that waits, at a tick", with(state.Champion, &state.PendingTraining{Trigger: "upload", Until: noon}), plan{trigger: "upload", quiet: true},
 			answer{skip: "upload", reason: reason, waits: true},
 		},
 	} {
@@ -474,9 +490,10 @@ func TestSame(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
+	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 27004: "27,004", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
-		if got := count(n); got != want {
-			t.Errorf("count(%d) is %s, want %s", n, got, want)
+		if got := humanize.Int(n); got != want {
+			t.Errorf("humanize.Int(%d) is %s, want %s", n, got, want)
 		}
 	}
 }

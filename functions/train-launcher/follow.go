@@ -9,7 +9,7 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/events"
-	"millrace.dev/functions/train-launcher/outcome"
+	"millrace.dev/functions/train-launcher/result"
 	"millrace.dev/functions/train-launcher/runner"
 	"millrace.dev/shared/state"
 )
@@ -23,10 +23,10 @@ type launched struct {
 
 func (l launched) name() string { return l.pipeline + "/" + l.run }
 
-// Start takes up every run that was started and has not ended, and follows
-// those that are heard of from now on, until ctx ends or Stop. Runs go on
-// then, in processes of their own. Those of a cluster are looked at once: it
-// tells of them afterwards.
+// Start follows every run that was started and has not ended, and those that
+// start from now on, until ctx ends or Stop is called. The runs continue after
+// that, in processes of their own. Runs of a cluster are polled once: events
+// report on them afterwards.
 func (f *F) Start(ctx context.Context) error {
 	ctx, f.stop = context.WithCancel(ctx)
 	if f.cluster != nil {
@@ -37,7 +37,7 @@ func (f *F) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the following, not the runs.
+// Stop stops following runs. The runs continue.
 func (f *F) Stop(ctx context.Context) error {
 	f.stop()
 	ended := make(chan struct{})
@@ -53,15 +53,15 @@ func (f *F) Stop(ctx context.Context) error {
 	}
 }
 
-// catchUp looks at the runs of a cluster that have not ended: something may
-// have been told while nobody listened.
+// catchUp polls the runs of a cluster that have not ended: events may have been
+// missed while this process was down.
 func (f *F) catchUp(ctx context.Context) {
 	pipelines, err := f.deps.States.Configured(ctx)
 	if err == nil {
-		err = f.lookAfter(ctx, pipelines...)
+		err = f.reconcile(ctx, pipelines...)
 	}
 	if err != nil && ctx.Err() == nil {
-		f.deps.Logger.WarnContext(ctx, "runs can't be looked at; the next tick tries again", "error", err)
+		f.deps.Logger.WarnContext(ctx, "runs cannot be polled; the next tick polls them again", "error", err)
 	}
 }
 
@@ -75,9 +75,9 @@ func (f *F) dispatch(ctx context.Context) {
 		}
 		following[l.name()] = true
 		f.followed.Go(func() {
-			// What can't be done now is taken up by the next sweep.
+			// The next sweep retries.
 			if err := f.follow(ctx, l); err != nil && !errors.Is(err, errNotOurs) && ctx.Err() == nil {
-				f.deps.Logger.ErrorContext(ctx, "a run can't be followed; trying again", "pipeline", l.pipeline, "run", l.run, "error", err)
+				f.deps.Logger.ErrorContext(ctx, "a run cannot be followed; trying again", "pipeline", l.pipeline, "run", l.run, "error", err)
 			}
 			select {
 			case done <- l.name():
@@ -108,7 +108,7 @@ func (f *F) sweep(ctx context.Context, follow func(launched)) {
 	pipelines, err := f.deps.States.Configured(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			f.deps.Logger.WarnContext(ctx, "runs can't be looked for; trying again", "error", err)
+			f.deps.Logger.WarnContext(ctx, "runs cannot be listed; trying again", "error", err)
 		}
 		return
 	}
@@ -121,24 +121,24 @@ func (f *F) sweep(ctx context.Context, follow func(launched)) {
 	}
 }
 
-// task is a run with what is needed to carry it out and to tell of it.
+// task is a run with what is needed to launch it and to report on it.
 type task struct {
 	pipeline string
 	run      *state.Run
 	// started is the header of the training.started.
 	started events.Header
-	// config and dir are those that ruled when the run was started.
+	// config and dir are those at the time the run was started.
 	config *config.Pipeline
 	dir    string
 	folder runner.Folder
 }
 
-// errNotOurs says that there is nothing to do about a run: the log has its end
-// already, or it was started in another system, whose history this one took
-// over, and ends there.
+// errNotOurs says that there is nothing to do about a run: its end is in the log
+// already, or it was imported from another system, which follows it.
 var errNotOurs = errors.New("the run is not ours to follow")
 
-// task finds out what a launched run is.
+// task loads a launched run. It returns errNotOurs if there is nothing to do
+// about it.
 func (f *F) task(ctx context.Context, l launched) (*task, error) {
 	p, err := f.deps.States.Load(ctx, l.pipeline)
 	if err != nil {
@@ -182,17 +182,18 @@ func (f *F) task(ctx context.Context, l launched) (*task, error) {
 	return t, err
 }
 
-// follow brings a run to its end: launched if nobody has, watched, collected.
+// follow launches the run if it is not launched yet, waits for its end, and
+// collects its output.
 func (f *F) follow(ctx context.Context, l launched) error {
 	t, err := f.task(ctx, l)
 	if err != nil {
 		return err
 	}
-	underWay := f.measures.underWay.WithLabelValues(t.pipeline)
+	underWay := f.metrics.underWay.WithLabelValues(t.pipeline)
 	underWay.Inc()
 	defer underWay.Dec()
-	said := outcome.NewMetrics(t.folder.Metrics())
-	end, err := f.await(ctx, t, said)
+	metrics := result.NewMetrics(t.folder.Metrics())
+	end, err := f.await(ctx, t, metrics)
 	if u, ok := errors.AsType[*unlaunchable](err); ok {
 		if err := f.end(ctx, t, events.TrainingFailed{Run: t.run.Run, Reason: u.Error(), Hint: u.hint}); err != nil {
 			return err
@@ -203,23 +204,23 @@ func (f *F) follow(ctx context.Context, l launched) error {
 	if err != nil {
 		return err
 	}
-	return f.collect(ctx, t, end, said.Last())
+	return f.collect(ctx, t, end, metrics.Last())
 }
 
-// unlaunchable says why there is no runner, and will be none.
+// unlaunchable says why a run can never be launched.
 type unlaunchable struct{ reason, hint string }
 
 func (u *unlaunchable) Error() string { return u.reason }
 
-// maxLaunches bounds how often a runner is started that leaves no result. (A
-// runner counts attempts and leaves a result when they are spent.)
+// maxLaunches is how often a runner is started that leaves no result. (A runner
+// counts attempts and leaves a result after the last.)
 const maxLaunches = 5
 
-// await gives the result of the runner that is at work. It starts one when
-// none is, and another one when that dies.
-func (f *F) await(ctx context.Context, t *task, said *outcome.Metrics) (runner.Result, error) {
-	look := time.NewTicker(f.cfg.Poll)
-	defer look.Stop()
+// await returns the result of the run. It starts a runner if none is active, and
+// another one if that dies.
+func (f *F) await(ctx context.Context, t *task, metrics *result.Metrics) (runner.Result, error) {
+	tick := time.NewTicker(f.cfg.Poll)
+	defer tick.Stop()
 	var ended <-chan struct{} // of a runner that this process started
 	for launches := 0; ; {
 		// The lock before the result: a runner leaves them in the other order.
@@ -235,8 +236,8 @@ func (f *F) await(ctx context.Context, t *task, said *outcome.Metrics) (runner.R
 			if err := f.pauseBefore(ctx, t, launches); err != nil {
 				return runner.Result{}, err
 			}
-			// Another launcher may have collected the run and removed its
-			// folder; it has said so before that.
+			// Another launcher may have collected the run and removed its folder;
+			// the log has the run's end then.
 			if _, err := f.task(ctx, launched{t.pipeline, t.run.Run, t.started}); err != nil {
 				return runner.Result{}, err
 			}
@@ -250,21 +251,22 @@ func (f *F) await(ctx context.Context, t *task, said *outcome.Metrics) (runner.R
 			return runner.Result{}, ctx.Err()
 		case <-ended:
 			ended = nil
-		case now := <-look.C:
-			f.tell(ctx, t, said, now)
+		case now := <-tick.C:
+			f.emitProgress(ctx, t, metrics, now)
 		}
 	}
 }
 
-// pauseBefore slows down launches that come to nothing, and ends them.
+// pauseBefore waits between launches that leave no result. After maxLaunches it
+// returns an *unlaunchable.
 func (f *F) pauseBefore(ctx context.Context, t *task, launches int) error {
 	switch launches {
 	case 0:
 		return nil
 	case maxLaunches:
 		return &unlaunchable{
-			fmt.Sprintf("the runner ended %d times and left no result: %s", launches, t.diary()),
-			"the disk may be full, or the working folder of the train launcher can't be written",
+			fmt.Sprintf("the runner ended %d times and left no result: %s", launches, t.lastRunnerLine()),
+			"the disk may be full, or the working folder of the train launcher cannot be written",
 		}
 	}
 	timer := time.NewTimer(f.cfg.Backoff << (launches - 1))

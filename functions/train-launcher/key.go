@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"strconv"
-	"time"
 
 	"millrace.dev/config"
 	"millrace.dev/events"
@@ -18,11 +17,15 @@ import (
 
 // ingredients are what a run's result follows from.
 type ingredients struct {
-	// config is the digest of the configuration, code that of the trainer's files.
-	config, code string
+	// config is the digest of the configuration, code that of the trainer's
+	// files, split the rule of the split.
+	config, code, split string
 	// partitions are those that are trained on, in order.
 	partitions []events.DatasetPartition
 	params     map[string]any
+	// newest are all partitions of the snapshot by age, if newer rows supersede
+	// others.
+	newest []events.DatasetPartition
 }
 
 // key is the digest of the ingredients, each behind its length: equal
@@ -34,17 +37,21 @@ func (in ingredients) key() (string, error) {
 	}
 	h := sha256.New()
 	part := func(name, value string) { fmt.Fprintf(h, "%s %d\n%s\n", name, len(value), value) }
+	part("split", in.split)
 	part("config", in.config)
 	part("code", in.code)
 	part("params", string(params))
 	for _, p := range in.partitions {
 		part("partition", p.Data.Digest)
 	}
+	for _, p := range in.newest {
+		part("by age", p.Data.Digest)
+	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// again is the key of the nth repetition of a run that has failed: what made
-// it fail (a package that was missing, memory) need not be in its ingredients.
+// again returns the key of the nth repetition of a failed run: what made it fail
+// (a missing package, memory) need not be in its ingredients.
 func again(key string, n int) string {
 	if n == 0 {
 		return key
@@ -53,12 +60,12 @@ func again(key string, n int) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// runID is the beginning of a key, as people see it and folders are named.
+// runID returns the id of a run, from the beginning of its key.
 func runID(key string) string { return "r" + key[:12] }
 
 // free is the key under which the ingredients of key can start: their own, or
-// when that run failed the next repetition's. A run that is under way or has
-// given a model stands for another one: then there is no key and twin is it.
+// when that run failed the next repetition's. If a run with this key is
+// running or has given a model, free returns it as twin and no key.
 func free(p *state.Pipeline, key string) (_ string, twin *state.Run) {
 	for n := 0; ; n++ {
 		k := again(key, n)
@@ -71,7 +78,7 @@ func free(p *state.Pipeline, key string) (_ string, twin *state.Run) {
 	}
 }
 
-// same is the answer to a wish whose run there has been already.
+// same is the decision not to run because twin has the same ingredients.
 func same(p *state.Pipeline, pl *plan, twin *state.Run) decision {
 	d := skip(pl.trigger, "the same config, data, parameters and code as run %s, which is under way", twin.Run)
 	if twin.Version != 0 {
@@ -85,12 +92,13 @@ func same(p *state.Pipeline, pl *plan, twin *state.Run) decision {
 		return restWith(p, "%s", d.skip.Reason)
 	case pl.waits && !coming:
 		// The model is there and has not helped: only other data can.
-		return d.waiting(time.Time{}, pl.causes...)
+		return pl.pend(d)
 	}
 	return d
 }
 
-// effectiveParams are the pipeline's parameters with those asked for in their place.
+// effectiveParams returns the pipeline's parameters, overridden by those of the
+// request.
 func effectiveParams(p *config.Pipeline, asked map[string]any) map[string]any {
 	params := maps.Clone(p.Spec.Train.Params)
 	if params == nil {
@@ -100,8 +108,8 @@ func effectiveParams(p *config.Pipeline, asked map[string]any) map[string]any {
 	return params
 }
 
-// trainerCode is the digest of the trainer's files. errNoTrainer says that the
-// pipeline's folder is not there, which waiting does not mend.
+// trainerCode returns the digest of the trainer's files. errNoTrainer says that
+// the pipeline's folder is missing, so that a retry is of no use.
 func trainerCode(dir string) (string, error) {
 	if dir == "" {
 		return "", fmt.Errorf("%w: the pipeline was configured without a folder", errNoTrainer)

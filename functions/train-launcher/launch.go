@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -21,9 +22,9 @@ import (
 	"millrace.dev/shared/failpoint"
 )
 
-// launch starts a runner for the task; ended is closed when it has ended. It
-// is safe to do twice, also by two processes: one runner gets the folder's
-// lock, and the others end.
+// launch starts a runner for the task and closes ended when it has ended. It is
+// idempotent, also across processes: one runner gets the folder's lock, and the
+// others end.
 func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err error) {
 	failpoint.Hit("launch.before")
 	if !t.folder.HasJob() {
@@ -43,16 +44,16 @@ func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err err
 	if err != nil {
 		return nil, err
 	}
-	diary, err := os.OpenFile(t.folder.Diary(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	runnerLog, err := t.folder.Append(filepath.Base(t.folder.RunnerLog()))
 	if err != nil {
 		return nil, err
 	}
-	defer diary.Close()
-	// It gets a session of its own, so that what ends this process's terminal
-	// or group spares it.
+	defer runnerLog.Close()
+	// It gets a session of its own, so that it survives the end of this process's
+	// terminal or process group.
 	cmd := exec.Command(f.cfg.Runner, string(t.folder)) //nolint:noctx // the runner outlives this process
 	cmd.Env = append(env, failpoint.Environ()...)
-	cmd.Stdout, cmd.Stderr = diary, diary
+	cmd.Stdout, cmd.Stderr = runnerLog, runnerLog
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the runner: %w", err)
@@ -62,12 +63,12 @@ func (f *F) launch(ctx context.Context, t *task) (ended <-chan struct{}, err err
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = cmd.Wait() // how it ended is told by the result, or by there being none
+		_ = cmd.Wait() // result.json says how it ended
 	}()
 	return done, nil
 }
 
-// job is what the runner has to do, but for where the trainer and its data are.
+// job returns the runner's job without the folder of the trainer and its data.
 func (f *F) job(t *task) (runner.Job, error) {
 	train := t.config.Spec.Train
 	params := t.run.Params
@@ -82,7 +83,7 @@ func (f *F) job(t *task) (runner.Job, error) {
 	}, err
 }
 
-// data are the files of the train part, on this machine.
+// data fetches the files of the train part to this machine.
 func (f *F) data(ctx context.Context, t *task) ([]runner.Input, error) {
 	var files []events.File
 	if err := f.readJSON(ctx, t.run.Train, &files); err != nil {
@@ -99,7 +100,8 @@ func (f *F) data(ctx context.Context, t *task) ([]runner.Input, error) {
 	return data, nil
 }
 
-// lost makes bytes that are gone a run's failure: no later launch finds them.
+// lost makes an *unlaunchable of artifact.ErrNotFound: no later launch would find
+// the bytes.
 func lost(err error) error {
 	if errors.Is(err, artifact.ErrNotFound) {
 		return &unlaunchable{err.Error(), "put the artifact store back, or upload the data again"}
@@ -107,9 +109,9 @@ func lost(err error) error {
 	return err
 }
 
-// environment is all that a trainer sees of this process's environment, and
-// what the pipeline adds. The runner gets it and hands it on: so secrets are
-// in no file.
+// environment returns the trainer's environment: a few variables of this process
+// and train.env. The runner inherits it and passes it on, so that secrets are in
+// no file.
 func (f *F) environment(t *task) ([]string, error) {
 	env := []string{"PATH=" + filepath.Join(t.dir, ".venv", "bin") + string(os.PathListSeparator) + os.Getenv("PATH")}
 	lang := "C.UTF-8"
@@ -144,10 +146,10 @@ func (f *F) environment(t *task) ([]string, error) {
 // maxSecret bounds a secret's file.
 const maxSecret = 64 << 10
 
-// secret reads name/key. One line end behind it does not belong to it.
+// secret reads the file name/key, without one trailing line end.
 func (f *F) secret(name string) (string, error) {
 	if f.cfg.Secrets == "" {
-		return "", fmt.Errorf("secret %s is wanted, and MILLRACE_SECRETS is not set", name)
+		return "", fmt.Errorf("secret %s is needed, but MILLRACE_SECRETS is not set", name)
 	}
 	root, err := os.OpenRoot(f.cfg.Secrets)
 	if err != nil {
@@ -161,21 +163,29 @@ func (f *F) secret(name string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	case !info.Mode().IsRegular() || info.Size() > maxSecret:
-		return "", fmt.Errorf("secret %s is no file of at most %d bytes", name, maxSecret)
+		return "", fmt.Errorf("secret %s is not a regular file of at most %d bytes", name, maxSecret)
 	}
 	b, err := root.ReadFile(name)
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
 	if bytes.IndexByte(b, 0) >= 0 {
-		return "", fmt.Errorf("secret %s has a zero byte in it, which no environment takes", name)
+		return "", fmt.Errorf("secret %s has a zero byte, which an environment variable cannot hold", name)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
 }
 
-// diary is the last thing that the runner said of itself.
-func (t *task) diary() string {
-	b, err := os.ReadFile(t.folder.Diary())
+// maxRunnerLog bounds what is read of a runner's own log.
+const maxRunnerLog = 1 << 20
+
+// lastRunnerLine returns the last line of the runner's own log.
+func (t *task) lastRunnerLine() string {
+	file, err := t.folder.Open(filepath.Base(t.folder.RunnerLog()))
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, maxRunnerLog))
 	if err != nil {
 		return err.Error()
 	}

@@ -20,65 +20,61 @@ const Name = "train-launcher"
 
 // Config is what an installation sets.
 type Config struct {
-	// Runner is the path of the runner's program; by default "runner" beside
-	// this program.
+	// Path of the runner. Empty for the file "runner" beside this program.
 	Runner string `env:"MILLRACE_RUNNER"`
-	// Secrets is the folder where train.env's {secret: name/key} is looked up,
-	// as the file name/key.
+	// The folder in which {secret: name/key} of train.env is found, as the file
+	// name/key.
 	Secrets string `env:"MILLRACE_SECRETS"`
-	// MaxOutput bounds the bytes that a run may leave, MaxFiles the number of
-	// its files, MaxLog the bytes that are kept of what it prints.
-	MaxOutput int64 `env:"MILLRACE_TRAIN_MAX_OUTPUT" envDefault:"5368709120"`
-	MaxFiles  int   `env:"MILLRACE_TRAIN_MAX_FILES" envDefault:"500"`
-	MaxLog    int64 `env:"MILLRACE_TRAIN_MAX_LOG" envDefault:"33554432"`
-	// Backoff is the pause before the first retry, Grace what a trainer has to
-	// end by itself when it is over a limit.
+	// The most bytes that a run may leave.
+	MaxOutput int64 `env:"MILLRACE_TRAIN_MAX_OUTPUT" envDefault:"5368709120" unit:"bytes"`
+	// The most files that a run may leave.
+	MaxFiles int `env:"MILLRACE_TRAIN_MAX_FILES" envDefault:"500" unit:"files"`
+	// The most bytes that are kept of what a run prints: the beginning and the
+	// end.
+	MaxLog int64 `env:"MILLRACE_TRAIN_MAX_LOG" envDefault:"33554432" unit:"bytes"`
+	// The pause before the first retry of a run.
 	Backoff time.Duration `env:"MILLRACE_TRAIN_BACKOFF" envDefault:"2s"`
-	Grace   time.Duration `env:"MILLRACE_TRAIN_GRACE" envDefault:"10s"`
-	// Poll is how often a run under way is looked at. The end of one that this
-	// process launched is known at once.
+	// How long a trainer over a limit has between SIGTERM and SIGKILL.
+	Grace time.Duration `env:"MILLRACE_TRAIN_GRACE" envDefault:"10s"`
+	// How often a run in progress is polled. The end of a run that this process
+	// launched is known at once.
 	Poll time.Duration `env:"MILLRACE_TRAIN_POLL" envDefault:"250ms"`
-	// Sweep is how often runs are looked for that nobody follows.
+	// How often runs without a follower are searched for.
 	Sweep time.Duration `env:"MILLRACE_TRAIN_SWEEP" envDefault:"15s"`
 }
 
 // Validate reports every mistake at once.
 func (c Config) Validate() error {
-	var errs []error
-	positive := func(name string, ok bool) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("%s must be more than 0", name))
-		}
-	}
-	positive("MILLRACE_TRAIN_MAX_OUTPUT", c.MaxOutput > 0)
-	positive("MILLRACE_TRAIN_MAX_FILES", c.MaxFiles > 0)
-	positive("MILLRACE_TRAIN_MAX_LOG", c.MaxLog > 0)
-	positive("MILLRACE_TRAIN_BACKOFF", c.Backoff > 0)
-	positive("MILLRACE_TRAIN_GRACE", c.Grace > 0)
-	positive("MILLRACE_TRAIN_POLL", c.Poll > 0)
-	positive("MILLRACE_TRAIN_SWEEP", c.Sweep > 0)
-	return errors.Join(errs...)
+	return errors.Join(
+		function.AboveZero("MILLRACE_TRAIN_MAX_OUTPUT", c.MaxOutput),
+		function.AboveZero("MILLRACE_TRAIN_MAX_FILES", c.MaxFiles),
+		function.AboveZero("MILLRACE_TRAIN_MAX_LOG", c.MaxLog),
+		function.AboveZero("MILLRACE_TRAIN_BACKOFF", c.Backoff),
+		function.AboveZero("MILLRACE_TRAIN_GRACE", c.Grace),
+		function.AboveZero("MILLRACE_TRAIN_POLL", c.Poll),
+		function.AboveZero("MILLRACE_TRAIN_SWEEP", c.Sweep),
+	)
 }
 
 // F is the function.
 type F struct {
 	cfg  Config
 	deps function.Deps
-	// runs and cuts are folders below the working folder.
-	runs, cuts string
-	// cluster is where runs are carried out; nil when they are processes.
+	// runs and splits are folders below the working folder.
+	runs, splits string
+	// cluster runs the trainings; nil if they are processes of this machine.
 	cluster *Cluster
-	// launched are runs that this process heard of, for the follower.
+	// launched passes started runs to the follower.
 	launched chan launched
-	measures measures
-	turns    turns
+	metrics  metrics
+	leases   leases
 	followed sync.WaitGroup
 	// stop ends what Start began.
 	stop context.CancelFunc
 }
 
-// New makes the function whose runs are processes of this machine. The runner
-// has to be there: without it every run would fail.
+// New makes the function whose runs are processes of this machine. It returns an
+// error if there is no runner: every run would fail.
 func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -99,43 +95,43 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 func newFunction(cfg Config, deps function.Deps) (*F, error) {
 	f := &F{cfg: cfg, deps: deps, launched: make(chan launched), stop: func() {}}
 	var err error
-	if f.measures, err = newMeasures(deps.Metrics); err != nil {
+	if f.metrics, err = newMetrics(deps.Metrics); err != nil {
 		return nil, err
 	}
 	if f.runs, err = filepath.Abs(filepath.Join(deps.Dir, "runs")); err != nil {
 		return nil, err
 	}
-	f.cuts = filepath.Join(deps.Dir, "cuts")
-	return f, errors.Join(os.MkdirAll(f.runs, 0o700), os.MkdirAll(f.cuts, 0o700))
+	f.splits = filepath.Join(deps.Dir, "splits")
+	// The folder "cuts" is what earlier versions called "splits".
+	return f, errors.Join(os.MkdirAll(f.runs, 0o700), os.MkdirAll(f.splits, 0o700), os.RemoveAll(filepath.Join(deps.Dir, "cuts")))
 }
 
-// cutTimeout is what a decision has that cuts data; a Knative delivery ends
-// with it.
-const cutTimeout = 9 * time.Minute
+// splitTimeout bounds a decision that splits data, and a Knative delivery.
+const splitTimeout = 9 * time.Minute
 
 // Register registers the handlers.
 func (f *F) Register(m *function.Mux) {
-	function.Handle(m, deciding(f, onValidated), function.Timeout(cutTimeout))
-	function.Handle(m, deciding(f, onRequest), function.Timeout(cutTimeout))
-	function.Handle(m, deciding(f, onDrift), function.Timeout(cutTimeout))
-	function.Handle(m, deciding(f, onRejected), function.Timeout(cutTimeout))
-	function.Handle(m, f.ticked, function.Timeout(cutTimeout))
-	function.Handle(m, deciding(f, onEnd[events.TrainingCompleted]), function.Timeout(cutTimeout))
-	function.Handle(m, deciding(f, onEnd[events.TrainingFailed]), function.Timeout(cutTimeout))
+	function.Handle(m, deciding(f, onValidated), function.Timeout(splitTimeout))
+	function.Handle(m, deciding(f, onRequest), function.Timeout(splitTimeout))
+	function.Handle(m, deciding(f, onDrift), function.Timeout(splitTimeout))
+	function.Handle(m, deciding(f, onRejected), function.Timeout(splitTimeout))
+	function.Handle(m, f.ticked, function.Timeout(splitTimeout))
+	function.Handle(m, deciding(f, onEnd[events.TrainingCompleted]), function.Timeout(splitTimeout))
+	function.Handle(m, deciding(f, onEnd[events.TrainingFailed]), function.Timeout(splitTimeout))
 	function.Handle(m, f.started)
 	function.Handle(m, f.jobChanged)
 }
 
-// ticked looks after the runs of a cluster, which may have ended without a
-// word, and then decides.
+// ticked polls the runs of a cluster, which may have ended without reporting it,
+// and then decides.
 func (f *F) ticked(ctx context.Context, e events.Event[events.ScheduleTicked], p *state.Pipeline) ([]events.Data, error) {
-	if err := f.lookAfter(ctx, p); err != nil {
+	if err := f.reconcile(ctx, p); err != nil {
 		return nil, err
 	}
 	return deciding(f, onTick)(ctx, e, p)
 }
 
-// onEnd takes up what waited for a run.
+// onEnd decides on the training that waited for a run.
 func onEnd[In events.Data](e events.Event[In], p *state.Pipeline) decision {
 	return resume(e.Time, p)
 }
@@ -165,7 +161,7 @@ func deciding[In events.Data](f *F, decide func(events.Event[In], *state.Pipelin
 	}
 }
 
-// prepare makes a run of what is wanted: its key, and the cut. When there is a
+// prepare makes the run that is wanted: its key and its split. If there is a
 // reason not to run, that is the decision.
 func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.TrainingStarted, decision, error) {
 	no := func(reason error) (*events.TrainingStarted, decision, error) {
@@ -174,7 +170,7 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 		}
 		d := skip(pl.trigger, "%s", reason)
 		if pl.waits {
-			d = d.waiting(time.Time{}, pl.causes...)
+			d = pl.pend(d)
 		}
 		return nil, d, nil
 	}
@@ -189,16 +185,22 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 	if err != nil {
 		return nil, decision{}, err
 	}
-	in, err := f.window(ctx, p.Config, all)
+	in, err := f.sources(ctx, p.Config, all)
+	if _, ok := errors.AsType[*table.Unreadable](err); ok {
+		return no(err)
+	}
 	if err != nil {
 		return nil, decision{}, err
 	}
 	if len(in) == 0 {
 		return no(fmt.Errorf("snapshot %s has no rows within data.window", events.Short(pl.snapshot.Digest)))
 	}
-	made := ingredients{config: p.Configured.Digest, code: code, params: effectiveParams(p.Config, pl.params)}
+	made := ingredients{config: p.Configured.Digest, code: code, split: splitRule, params: effectiveParams(p.Config, pl.params)}
 	for _, s := range in {
 		made.partitions = append(made.partitions, s.DatasetPartition)
+	}
+	if len(p.Config.Spec.Data.Key) > 0 {
+		made.newest = byAge(all)
 	}
 	key, err := made.key()
 	if err != nil {
@@ -209,14 +211,14 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 		return nil, same(p, pl, twin), nil
 	}
 	run := runID(key)
-	if other := f.turns.take(p, run); other != "" {
+	if other := f.leases.acquire(p, run); other != "" {
 		return nil, decision{later: fmt.Sprintf("run %s is being started", other), after: afterStart}, nil
 	}
-	cut, err := f.cut(ctx, key, p.Config, in)
+	split, err := f.split(ctx, key, p.Config, in, all)
 	if err != nil {
-		f.turns.give(p.Name, run)
+		f.leases.release(p.Name, run)
 	} else {
-		f.turns.announced(p.Name, run)
+		f.leases.extend(p.Name, run)
 	}
 	if _, ok := errors.AsType[*table.Unreadable](err); ok {
 		return no(err)
@@ -226,13 +228,13 @@ func (f *F) prepare(ctx context.Context, p *state.Pipeline, pl *plan) (*events.T
 	}
 	return &events.TrainingStarted{
 		Run: run, Key: key, Trigger: pl.trigger, Reason: pl.reason, Snapshot: pl.snapshot.Digest, Partitions: len(in),
-		Config: made.config, Code: made.code, Params: made.params, Train: cut.Train, TrainRows: cut.TrainRows,
-		Holdout: cut.Holdout, HoldoutRows: cut.HoldoutRows, Profile: cut.Profile, Runtime: runtime, Causes: pl.causes,
+		Config: made.config, Code: made.code, Params: made.params, Train: split.Train, TrainRows: split.TrainRows,
+		Holdout: split.Holdout, HoldoutRows: split.HoldoutRows, Superseded: split.Superseded, Profile: split.Profile, Runtime: runtime,
+		Warnings: append(outdated(p, in), split.Warnings...), Causes: pl.causes,
 	}, decision{}, nil
 }
 
-// started hears that a run is in the log, and has it followed from then on. A
-// second delivery finds it followed, or ended.
+// started follows a run whose training.started is in the log. It is idempotent.
 func (f *F) started(ctx context.Context, e events.Event[events.TrainingStarted], p *state.Pipeline) ([]events.Data, error) {
 	run := p.Run(e.Data.Run)
 	if run == nil || run.Status != state.RunStarted {

@@ -6,22 +6,50 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 
 	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/table"
 )
 
-// source is a partition that is trained on.
+// source is a partition to train on.
 type source struct {
 	events.DatasetPartition
+	// held says that it is held out whole.
+	held bool
 	// path is its file, empty before it was needed.
 	path string
 	// from and to are its times, in microseconds; set for a window of time.
 	from, to int64
+}
+
+// sources returns the partitions of the pipeline's window, and those that are
+// held out whole, which no window leaves out. Without partitions to train on, or
+// without those that are to be held out, it returns an *table.Unreadable.
+func (f *F) sources(ctx context.Context, c *config.Pipeline, all []events.DatasetPartition) ([]source, error) {
+	var train []events.DatasetPartition
+	var held []source
+	for _, p := range all {
+		if c.HoldsOut(p.Object.Bucket, p.Object.Key) {
+			held = append(held, source{DatasetPartition: p, held: true})
+		} else {
+			train = append(train, p)
+		}
+	}
+	globs := c.Spec.Data.Holdout.Uploads
+	switch {
+	case len(globs) > 0 && len(held) == 0:
+		return nil, &table.Unreadable{Reason: "there is no hold-out yet", Try: "upload a file that matches data.holdout.uploads: " + strings.Join(globs, ", ")}
+	case len(train) == 0 && len(held) > 0:
+		return nil, &table.Unreadable{Reason: "there is nothing to train on yet: all uploads are held out", Try: "upload data that does not match data.holdout.uploads: " + strings.Join(globs, ", ")}
+	}
+	in, err := f.window(ctx, c, train)
+	if err != nil || len(in) == 0 {
+		return nil, err
+	}
+	return append(in, held...), nil
 }
 
 // window chooses the partitions of the pipeline's window: the newest by
@@ -64,7 +92,7 @@ func (f *F) fetch(ctx context.Context, s *source) (err error) {
 	return nil
 }
 
-// times gives the first and the last time of a partition; rows without a time
+// times returns the first and the last time of a partition; rows without a time
 // do not count.
 func times(ctx context.Context, path, column string) (from, to int64, err error) {
 	from, to = math.MaxInt64, math.MinInt64
@@ -78,83 +106,6 @@ func times(ctx context.Context, path, column string) (from, to int64, err error)
 		return nil
 	})
 	return from, to, err
-}
-
-// narrow gives the files of the sources without the rows that are older than
-// the window's span: the sources' own where none are, and else copies in dir.
-func (f *F) narrow(ctx context.Context, c *config.Pipeline, in []source, dir string) ([]string, error) {
-	span := c.Spec.Data.Window.Span.Std().Microseconds()
-	newest := int64(math.MinInt64)
-	for _, s := range in {
-		newest = max(newest, s.to)
-	}
-	paths := make([]string, len(in))
-	for i, s := range in {
-		if err := f.fetch(ctx, &s); err != nil {
-			return nil, err
-		}
-		paths[i] = s.path
-		if span == 0 || s.from > newest-span {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-		paths[i] = filepath.Join(dir, fmt.Sprintf("%05d.parquet", i))
-		if err := newer(ctx, s.path, paths[i], c.Spec.Data.Time, newest-span); err != nil {
-			return nil, fmt.Errorf("narrow partition %s to data.window: %w", s.Data.Short(), err)
-		}
-	}
-	return paths, nil
-}
-
-// newer copies the rows of a file that are newer than begin.
-func newer(ctx context.Context, from, to, column string, begin int64) error {
-	schema, _, err := table.ReadSchema(from)
-	if err != nil {
-		return err
-	}
-	out, err := table.Create(to, schema)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	err = eachBatch(ctx, from, nil, func(b *table.Batch) error {
-		when := b.Column(column)
-		var rows []int
-		for i, t := range when.Ints {
-			if !when.Null(i) && t > begin {
-				rows = append(rows, i)
-			}
-		}
-		return out.Write(choose(b, rows))
-	})
-	if err != nil {
-		return err
-	}
-	return out.Close()
-}
-
-// choose gives the rows of a batch.
-func choose(b *table.Batch, rows []int) *table.Batch {
-	out := &table.Batch{Schema: b.Schema, Rows: len(rows), Columns: make([]table.Vector, len(b.Columns))}
-	for i, v := range b.Columns {
-		out.Columns[i] = table.Vector{
-			Strings: pick(v.Strings, rows), Ints: pick(v.Ints, rows), Floats: pick(v.Floats, rows), Bools: pick(v.Bools, rows), Nulls: pick(v.Nulls, rows),
-		}
-	}
-	return out
-}
-
-func pick[T any](from []T, rows []int) []T {
-	if from == nil {
-		return nil
-	}
-	to := make([]T, len(rows))
-	for i, row := range rows {
-		to[i] = from[row]
-	}
-	return to
 }
 
 const batchRows = 8192

@@ -14,7 +14,7 @@ import (
 // the one before in a dataset of two: profile, contract with a unique and an
 // SQL check, comparison, snapshot, commit.
 func BenchmarkValidate(b *testing.B) {
-	r := newRig(b, contract(`checks:
+	r := newEnv(b, contract(`checks:
       - {name: enough, rows: {min: 1000}}
       - {name: once, unique: [city, price]}
       - {name: dear-sells, sql: "NOT (price > 100000 AND NOT sold)"}`))

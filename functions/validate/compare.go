@@ -16,8 +16,8 @@ type rest struct {
 	profile    *table.Profile
 }
 
-// conflicts lists the columns whose type is another one than in the rest of
-// the dataset.
+// conflicts returns the columns whose type differs from the rest of the
+// dataset.
 func conflicts(part *table.Profile, r rest) []events.Problem {
 	var problems []events.Problem
 	for i := range part.Columns {
@@ -33,18 +33,18 @@ func conflicts(part *table.Profile, r rest) []events.Problem {
 }
 
 const (
-	// nullsRise is the least rise of a column's null share that is told, if
-	// the share has more than doubled too.
+	// nullsRise is the least rise of a column's null share that is reported, if
+	// the share has also more than doubled.
 	nullsRise = 0.01
-	// maxCategories is how many distinct texts a column may have for a new
-	// one to be news.
+	// maxCategories is the number of distinct texts up to which a new one is
+	// reported.
 	maxCategories = 1000
-	// namedCategories is how many new ones a warning names.
+	// namedCategories is the number of new categories that a warning names.
 	namedCategories = 20
 )
 
-// warnings compares a partition with the rest of the dataset. What the
-// contract rules already is not told again.
+// warnings compares a partition with the rest of the dataset. What the contract
+// already restricts is not reported.
 func warnings(p *config.Pipeline, part *table.Profile, r rest) []events.Problem {
 	if r.partitions == 0 {
 		return nil

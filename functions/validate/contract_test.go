@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/functions/validate"
 	"millrace.dev/shared/function/functiontest"
@@ -24,7 +27,8 @@ func checks(ps []events.Problem) []string {
 }
 
 func TestContract(t *testing.T) {
-	r := newRig(t, contract(`checks:
+	t.Parallel()
+	r := newEnv(t, contract(`checks:
       - {name: enough, rows: {min: 3}}
       - {name: once, unique: [city, price]}
       - {name: dear-sells, sql: "NOT (price > 100 AND NOT sold)"}`))
@@ -56,7 +60,45 @@ func TestContract(t *testing.T) {
 	}
 }
 
+// A row without a time is neither old nor new. What a pipeline of an earlier
+// version allows is not allowed either.
+func TestTimeHasNoNulls(t *testing.T) {
+	t.Parallel()
+	for _, nulls := range []float64{0, 0.5} {
+		t.Run(fmt.Sprint(nulls), func(t *testing.T) {
+			t.Parallel()
+			r := newEnv(t, "")
+			l, err := config.Load(writeYAML(t, strings.Replace(contract("time: at"), "      sold:", "      at: {type: timestamp}\n      sold:", 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := l.Pipeline.Spec.Data.Columns["at"]
+			at.Nulls = nulls
+			l.Pipeline.Spec.Data.Columns["at"] = at
+			r.Configure(t, l)
+
+			b := shop(good, good, good, good)
+			b.Schema = append(b.Schema, table.Column{Name: "at", Type: table.Timestamp})
+			b.Columns = append(b.Columns, table.Vector{Ints: []int64{1, 2, 0, 4}, Nulls: []bool{false, false, true, false}})
+			got := r.rejected(r.ingest("shop/a", b))
+			if names := checks(got.Problems); !slices.Equal(names, []string{"at nulls"}) || got.Problems[0].Count != 1 {
+				t.Errorf("problems %+v", got.Problems)
+			}
+		})
+	}
+}
+
+func writeYAML(t *testing.T, yaml string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, config.FileName), []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func TestColumnsOfTheContract(t *testing.T) {
+	t.Parallel()
 	b := &table.Batch{
 		Schema: table.Schema{{Name: "city", Type: table.Int}, {Name: "price", Type: table.Float}, {Name: "note", Type: table.String}},
 		Rows:   1, Columns: []table.Vector{{Ints: []int64{1}}, {Floats: []float64{1}}, {Strings: []string{"x"}}},
@@ -66,20 +108,21 @@ func TestColumnsOfTheContract(t *testing.T) {
 		"extra: ignore": {"city type", "sold missing"},
 	} {
 		t.Run(extra, func(t *testing.T) {
-			r := newRig(t, contract(extra))
+			r := newEnv(t, contract(extra))
 			if names := checks(r.rejected(r.ingest("shop/a", b)).Problems); !slices.Equal(names, want) {
 				t.Errorf("problems %q, want %q", names, want)
 			}
 		})
 	}
-	t.Run("NoContract", func(t *testing.T) {
-		r := newRig(t, loose)
+	t.Run("no contract", func(t *testing.T) {
+		r := newEnv(t, loose)
 		r.validated(r.ingest("shop/a", b))
 	})
 }
 
 func TestInfiniteNumbersCanBeShown(t *testing.T) {
-	r := newRig(t, contract(`checks: [{name: finite, sql: "price < 1000"}]`))
+	t.Parallel()
+	r := newEnv(t, contract(`checks: [{name: finite, sql: "price < 1000"}]`))
 	got := r.rejected(r.ingest("shop/a", shop(sale{"Rome", math.Inf(1), true})))
 	if i := slices.Index(checks(got.Problems), " finite"); i < 0 || got.Problems[i].Examples[0]["price"] != "+Inf" {
 		t.Errorf("problems %+v", got.Problems)
@@ -87,7 +130,8 @@ func TestInfiniteNumbersCanBeShown(t *testing.T) {
 }
 
 func TestPartitionThatIsNoTable(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	r.upload("shop/a")
 	ref, err := r.Artifacts.PutBytes(functiontest.Context(t), []byte("no parquet at all"), ".parquet")
 	if err != nil {
@@ -102,7 +146,8 @@ func TestPartitionThatIsNoTable(t *testing.T) {
 }
 
 func TestPartitionThatIsGoneIsTriedAgain(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	r.upload("shop/a")
 	e := r.Announce(t, pipeline, "ingest", events.PartitionIngested{
 		Object: events.Object{Key: "shop/a"}, Data: events.Ref{URL: "x", Digest: "sha256:" + strings.Repeat("1", 64)},
@@ -114,6 +159,7 @@ func TestPartitionThatIsGoneIsTriedAgain(t *testing.T) {
 }
 
 func TestLargeRejectionsAreTrimmedAndReported(t *testing.T) {
+	t.Parallel()
 	var more strings.Builder
 	b := &table.Batch{Rows: 30}
 	for i := range 150 {
@@ -122,7 +168,7 @@ func TestLargeRejectionsAreTrimmedAndReported(t *testing.T) {
 		b.Columns = append(b.Columns, table.Vector{Strings: slices.Repeat([]string{strings.Repeat("long ", 100)}, 30)})
 		fmt.Fprintf(&more, "\n      %s: {type: string, values: [short]}", name)
 	}
-	r := newRig(t, strings.Replace(contract(""), "\n      sold:", more.String()+"\n      sold:", 1))
+	r := newEnv(t, strings.Replace(contract(""), "\n      sold:", more.String()+"\n      sold:", 1))
 	got := r.handle(r.ingest("shop/a", b))
 	if n := len(got[0].Data); n > 256<<10 {
 		t.Errorf("the event has %d bytes", n)
@@ -145,7 +191,8 @@ func TestLargeRejectionsAreTrimmedAndReported(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	r.validated(r.ingest("shop/a", shop(sales(20, good)...)))
 	rows := append(sales(5, sale{"Rome", 2, true}), sale{"Oslo", -1, true}, sale{"Bonn", 2, true}, sale{"Oslo", 2, true})
 	d := r.validated(r.ingest("shop/b", shop(rows...)))
@@ -163,7 +210,8 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestColumnsWithoutAContract(t *testing.T) {
-	r := newRig(t, loose)
+	t.Parallel()
+	r := newEnv(t, loose)
 	ints := func(name string, values ...int64) *table.Batch {
 		return &table.Batch{Schema: table.Schema{{Name: name, Type: table.Int}}, Rows: len(values), Columns: []table.Vector{{Ints: values}}}
 	}
@@ -177,7 +225,7 @@ func TestColumnsWithoutAContract(t *testing.T) {
 	if p := got.Problems[0]; p.Check != "type" || p.Reason != "it is float here and int in the rest of the dataset; upload it as int, or remove the partitions before" {
 		t.Errorf("problems %+v", got.Problems)
 	}
-	// Alone it may be what it is.
+	// Without other partitions it is accepted.
 	r.validated(r.remove("shop/a"))
 	r.validated(r.ingest("shop/c", floats))
 }

@@ -7,25 +7,26 @@ import (
 	"log/slog"
 	"os"
 
+	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/state"
 	"millrace.dev/shared/table"
 	"millrace.dev/shared/table/duck"
 )
 
-// finding is what a partition is by itself: it follows from the partition and
-// the configuration alone, whatever else the dataset holds.
+// finding is the result of checking a partition by itself: it depends only on
+// the partition and the configuration.
 type finding struct {
 	// Profile is in the artifact store; zero for a partition that cannot be read.
 	Profile events.Ref `json:"profile"`
-	// Problems are what it breaks of the contract.
+	// Problems are its violations of the contract.
 	Problems []events.Problem `json:"problems,omitempty"`
 
 	profile *table.Profile
 }
 
-// find measures a partition and holds it against the contract, unless that has
-// been done before.
+// find measures a partition and checks it against the contract, unless the
+// result is cached.
 func (f *F) find(ctx context.Context, p *state.Pipeline, data events.Ref) (finding, error) {
 	key := events.Cause("finding", data.Digest, p.Configured.Digest)
 	var known finding
@@ -34,7 +35,7 @@ func (f *F) find(ctx context.Context, p *state.Pipeline, data events.Ref) (findi
 		if known.profile, err = f.profile(ctx, known.Profile); err == nil {
 			return known, nil
 		}
-		// The store may have been emptied since; what is not there is made again.
+		// The store may have been emptied since; a missing profile is made again.
 		f.deps.Logger.WarnContext(ctx, "profile of a known partition is gone", slog.String("partition", data.Digest), slog.Any("error", err))
 	}
 	found, err := f.measure(ctx, p, data)
@@ -49,35 +50,45 @@ func (f *F) measure(ctx context.Context, p *state.Pipeline, data events.Ref) (fi
 	if err != nil {
 		return finding{}, err
 	}
-	var found finding
-	if found.profile, err = table.ProfileFile(ctx, path); err != nil {
-		return unreadable(err)
-	}
-	if found.Profile, err = f.putProfile(ctx, found.profile); err != nil {
-		return finding{}, err
-	}
-	rules := rulesOf(p.Config)
-	broken, err := table.Check(ctx, path, found.profile, rules)
-	if err != nil {
-		return unreadable(err)
-	}
 	scratch, err := f.deps.Artifacts.TempDir("validate-*")
 	if err != nil {
 		return finding{}, err
 	}
 	defer os.RemoveAll(scratch)
-	bySQL, err := duck.CheckSQL(ctx, path, scratch, rules.SQL)
-	if err != nil {
+	var found finding
+	if found.profile, found.Problems, err = Examine(ctx, path, scratch, p.Config); err != nil {
+		return unreadable(err)
+	}
+	if found.Profile, err = f.putProfile(ctx, found.profile); err != nil {
 		return finding{}, err
 	}
-	found.Problems = problemsOf(append(broken, bySQL...), found.profile.Columns)
 	return found, nil
 }
 
-// unreadable is the finding about a partition that is no table, or err.
+// Examine measures the canonical table at path and holds it against the contract
+// of a pipeline. Temporary files are in the folder scratch. A file that is not a
+// table is a *[table.Unreadable].
+func Examine(ctx context.Context, path, scratch string, p *config.Pipeline) (*table.Profile, []events.Problem, error) {
+	profile, err := table.ProfileFile(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	rules := rulesOf(p)
+	broken, err := table.Check(ctx, path, profile, rules)
+	if err != nil {
+		return nil, nil, err
+	}
+	bySQL, err := duck.CheckSQLApart(ctx, path, scratch, rules.SQL)
+	if err != nil {
+		return nil, nil, err
+	}
+	return profile, problemsOf(append(broken, bySQL...), profile.Columns), nil
+}
+
+// unreadable returns the finding about a partition that is not a table, or err.
 func unreadable(err error) (finding, error) {
-	var u *table.Unreadable
-	if !errors.As(err, &u) {
+	u, ok := errors.AsType[*table.Unreadable](err)
+	if !ok {
 		return finding{}, err
 	}
 	reason := u.Reason
@@ -91,7 +102,7 @@ func unreadable(err error) (finding, error) {
 // be larger, and no longer a profile.
 const maxProfileBytes = 1 << 30
 
-// profile reads a stored profile; a zero reference is an empty one.
+// profile reads a stored profile; for a zero reference it is empty.
 func (f *F) profile(ctx context.Context, ref events.Ref) (*table.Profile, error) {
 	p := new(table.Profile)
 	if ref.IsZero() {

@@ -3,6 +3,7 @@ package validate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/function"
@@ -32,23 +33,30 @@ func (f *F) ingested(ctx context.Context, e events.Event[events.PartitionIngeste
 	if err != nil {
 		return nil, err
 	}
-	others, err := f.restOf(ctx, p.Dataset, name)
+	others, err := f.restOf(ctx, p, name)
 	if err != nil {
 		return nil, err
 	}
-	problems := found.Problems
-	if len(problems) == 0 {
-		problems = conflicts(found.profile, others)
+	beside, err := f.besideOthers(ctx, p, d, found, others)
+	if err != nil {
+		return nil, err
 	}
-	if len(problems) > 0 {
+	if problems := append(found.Problems, beside.problems...); len(problems) > 0 {
 		return f.reject(ctx, d, p, problems)
 	}
-	added := &events.DatasetPartition{Object: d.Object, Data: d.Data, Rows: d.Rows, Profile: found.Profile}
+	added := &events.DatasetPartition{Object: d.Object, Data: d.Data, Rows: d.Rows, Profile: found.Profile, Sequence: object.Arrival}
+	members := snapshotOf(p.Dataset, name, added, object.Order)
 	v := events.DatasetValidated{Added: added}
+	if v.Superseded, err = f.superseded(ctx, p.Config, beside.indexes, members); err != nil {
+		return nil, err
+	}
+	if v.Index, err = f.putIndexes(ctx, beside.indexes); err != nil {
+		return nil, err
+	}
 	if replaced != nil {
 		v.Removed, v.RemovedObject = replaced.Data.Digest, name
 	}
-	if v.Warnings, _, err = trim(append(warnings(p.Config, found.profile, others), twin(p, d)...)); err != nil {
+	if v.Warnings, _, err = trim(beside.warnings); err != nil {
 		return nil, err
 	}
 	profile := found.profile
@@ -57,7 +65,37 @@ func (f *F) ingested(ctx context.Context, e events.Event[events.PartitionIngeste
 			return nil, err
 		}
 	}
-	return f.announce(ctx, v, snapshotOf(p.Dataset, name, added, object.Order), profile)
+	return f.emit(ctx, v, members, profile)
+}
+
+// comparison is what a partition is beside the others of the dataset.
+type comparison struct {
+	problems, warnings []events.Problem
+	// indexes are those of the dataset with the partition.
+	indexes indexes
+}
+
+// besideOthers compares a partition with the rest of the dataset, unless it breaks
+// the contract by itself.
+func (f *F) besideOthers(ctx context.Context, p *state.Pipeline, d events.PartitionIngested, found finding, others rest) (c comparison, err error) {
+	if len(found.Problems) > 0 {
+		return c, nil
+	}
+	if c.problems = conflicts(found.profile, others); len(c.problems) > 0 {
+		return c, nil
+	}
+	twins := twin(p, d)
+	c.warnings = append(warnings(p.Config, found.profile, others), twins...)
+	broken, untested, err := f.beyond(ctx, p, d.Object, found.profile)
+	if err != nil {
+		return c, err
+	}
+	repeated, overlap, next, err := f.acrossDataset(ctx, p, d)
+	if len(twins) > 0 {
+		overlap = nil // the warning about all rows says it
+	}
+	c.problems, c.warnings, c.indexes = append(broken, repeated...), slices.Concat(c.warnings, untested, overlap), next
+	return c, err
 }
 
 // twin warns of a partition with the same rows under another name.

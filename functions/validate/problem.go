@@ -22,8 +22,8 @@ const (
 	maxExamples = 8 << 20
 )
 
-// problemsOf tells broken rules as events do. Examples are left out of those
-// that come after too many.
+// problemsOf returns broken rules as the problems of an event. Beyond
+// maxExamples bytes, examples are left out.
 func problemsOf(broken []table.Broken, columns []table.ColumnProfile) []events.Problem {
 	var problems []events.Problem
 	left := maxExamples
@@ -42,7 +42,7 @@ func problemsOf(broken []table.Broken, columns []table.ColumnProfile) []events.P
 	return problems
 }
 
-// exampleOf is a row that JSON can say and a person can read, and about how
+// exampleOf returns a row as JSON values that a person can read, and about how
 // many bytes it takes.
 func exampleOf(row map[string]any, column string, columns []table.ColumnProfile) (example map[string]any, size int) {
 	example = make(map[string]any, min(len(row), maxColumns+2))
@@ -72,7 +72,7 @@ func exampleOf(row map[string]any, column string, columns []table.ColumnProfile)
 }
 
 const (
-	// maxProblemBytes is what the problems of one event may take as JSON.
+	// maxProblemBytes bounds the problems of one event, as JSON.
 	maxProblemBytes = 200 << 10
 	// maxProblems is how many of them an event lists that had to be trimmed.
 	maxProblems = 100
@@ -80,8 +80,8 @@ const (
 	maxShown = 200
 )
 
-// trim makes problems fit into an event. When something had to go, whole is
-// all of it as JSON.
+// trim makes problems fit into an event. If something was left out, whole is
+// the complete list as JSON.
 func trim(problems []events.Problem) (trimmed []events.Problem, whole []byte, err error) {
 	whole, err = json.Marshal(problems)
 	if err != nil {
@@ -129,7 +129,7 @@ func shorten(problems []events.Problem, examples int) []events.Problem {
 	return short
 }
 
-// head is the beginning of a text, in whole characters.
+// head returns the beginning of a text, in whole characters.
 func head(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -137,7 +137,7 @@ func head(s string, most int) string {
 	return string(bytes.ToValidUTF8([]byte(s[:most]), nil)) + "..."
 }
 
-// report trims problems and stores the whole of them if that was needed.
+// report trims problems, and stores the complete list if it did.
 func (f *F) report(ctx context.Context, problems []events.Problem) ([]events.Problem, events.Ref, error) {
 	trimmed, whole, err := trim(problems)
 	if err != nil || whole == nil {

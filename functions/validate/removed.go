@@ -18,25 +18,35 @@ func (f *F) removed(ctx context.Context, e events.Event[events.PartitionRemoved]
 	case member != nil && backAgain(object, member):
 		return function.Nothing("%s has been uploaded again", name)
 	}
-	v := events.DatasetValidated{Removed: e.Data.Partition, RemovedObject: name}
+	v := events.DatasetValidated{Removed: e.Data.Partition, RemovedObject: name, Index: p.Dataset.Index}
 	if member != nil {
 		v.Removed = member.Data.Digest
 	}
-	others, err := f.restOf(ctx, p.Dataset, name)
+	others, err := f.restOf(ctx, p, name)
 	if err != nil {
 		return nil, err
 	}
-	return f.announce(ctx, v, snapshotOf(p.Dataset, name, nil, 0), others.profile)
+	members := snapshotOf(p.Dataset, name, nil, 0)
+	if p.Config != nil {
+		known, err := f.indexes(ctx, p.Dataset.Index)
+		if err != nil {
+			return nil, err
+		}
+		if v.Superseded, err = f.superseded(ctx, p.Config, known, members); err != nil {
+			return nil, err
+		}
+	}
+	return f.emit(ctx, v, members, others.profile)
 }
 
-// underWay tells whether the partition of a removed object may be being
-// validated right now, by a decision that does not see the removal.
+// underWay reports whether the partition of a removed object may be in
+// validation now, by a decision that does not see the removal.
 func underWay(o *state.Object, partition string) bool {
 	return o != nil && o.Partition == partition && o.Status == state.ObjectRemoved && o.Before == state.ObjectIngested
 }
 
-// backAgain tells whether what is in the dataset came of an upload after the
-// removal.
+// backAgain reports whether the partition in the dataset is from an upload
+// after the removal.
 func backAgain(o *state.Object, m *state.Partition) bool {
 	return o != nil && o.Partition == m.Data.Digest && (o.Status == state.ObjectIngested || o.Status == state.ObjectValid)
 }

@@ -10,7 +10,8 @@ import (
 )
 
 func TestRemovedPartition(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	r.validated(r.ingest("shop/a", shop(good)))
 	both := r.validated(r.ingest("shop/b", shop(good, good)))
 	d := r.validated(r.remove("shop/a"))
@@ -36,7 +37,8 @@ func TestRemovedPartition(t *testing.T) {
 }
 
 func TestRemovalOfWhatIsNotInTheDataset(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	r.rejected(r.ingest("shop/a", shop(sale{"Rome", 2, true}, sale{"Rome", -1, true})))
 	if why := r.nothing(r.remove("shop/a")); !strings.Contains(why, "no partition of shop/a") {
 		t.Errorf("reason %q", why)
@@ -44,7 +46,8 @@ func TestRemovalOfWhatIsNotInTheDataset(t *testing.T) {
 }
 
 func TestRemovalOfTheOneBeforeARejectedOne(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	first := r.validated(r.ingest("shop/a", shop(good)))
 	r.rejected(r.ingest("shop/a", shop(sale{"Rome", -1, true})))
 	if ds := r.State(t, pipeline).Dataset; len(ds.Partitions) != 1 {
@@ -57,7 +60,8 @@ func TestRemovalOfTheOneBeforeARejectedOne(t *testing.T) {
 
 // A removal overtakes the validation of its partition.
 func TestRemovalDuringValidation(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	ingested := r.ingest("shop/a", shop(good))
 	removed := r.remove("shop/a")
 	before := r.State(t, pipeline)
@@ -76,7 +80,8 @@ func TestRemovalDuringValidation(t *testing.T) {
 }
 
 func TestRemovalThatComesAfterTheNextUpload(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	r.validated(r.ingest("shop/a", shop(good)))
 	late := r.remove("shop/a")
 	if why := r.nothing(r.ingest("shop/a", shop(good))); !strings.Contains(why, "in the dataset already") {
@@ -91,7 +96,8 @@ func TestRemovalThatComesAfterTheNextUpload(t *testing.T) {
 }
 
 func TestEqualRowsUnderTwoNames(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	r.validated(r.ingest("shop/a", shop(good)))
 	d := r.validated(r.ingest("shop/b", shop(good)))
 	if d.Partitions != 2 || len(d.Warnings) != 1 || d.Warnings[0].Check != "duplicate" || !strings.Contains(d.Warnings[0].Reason, "shop/a") {
@@ -106,14 +112,16 @@ func TestEqualRowsUnderTwoNames(t *testing.T) {
 }
 
 func TestUnknownUpload(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	if why := r.nothing(r.announceIngested("shop/never", shop(good))); !strings.Contains(why, "no upload") {
 		t.Errorf("reason %q", why)
 	}
 }
 
 func TestNoConfiguration(t *testing.T) {
-	r := newRig(t, "")
+	t.Parallel()
+	r := newEnv(t, "")
 	if got := one[events.DeadLetterRecorded](t, r.handle(r.ingest("shop/a", shop(good)))); !got.Rejected {
 		t.Errorf("got %+v", got)
 	}

@@ -5,14 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 
+	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/shared/state"
 	"millrace.dev/shared/table"
 )
 
-// snapshotOf is the dataset without the partition of one object and, if added
-// is not nil, with another one in the place that order gives it.
+// snapshotOf returns the dataset without the partition of one object and, if
+// added is not nil, with that one in its place by order.
 func snapshotOf(d state.Dataset, without string, added *events.DatasetPartition, order int) []events.DatasetPartition {
 	members := []events.DatasetPartition{}
 	for _, m := range d.Partitions {
@@ -30,7 +32,7 @@ func snapshotOf(d state.Dataset, without string, added *events.DatasetPartition,
 	return members
 }
 
-// digestOf names a snapshot by its partitions in order.
+// digestOf returns a snapshot's digest: that of its partitions in order.
 func digestOf(members []events.DatasetPartition) string {
 	h := sha256.New()
 	for _, m := range members {
@@ -39,8 +41,16 @@ func digestOf(members []events.DatasetPartition) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// announce stores a snapshot's manifest and profile and fills the event.
-func (f *F) announce(ctx context.Context, d events.DatasetValidated, members []events.DatasetPartition, profile *table.Profile) ([]events.Data, error) {
+// retyped reports whether a column has another type than the contract gives it.
+func retyped(p *table.Profile, c *config.Pipeline) bool {
+	return slices.ContainsFunc(c.Columns(), func(want config.Column) bool {
+		have := p.Column(want.Name)
+		return have != nil && have.Type != table.Type(want.Type)
+	})
+}
+
+// emit stores a snapshot's manifest and profile and fills the event.
+func (f *F) emit(ctx context.Context, d events.DatasetValidated, members []events.DatasetPartition, profile *table.Profile) ([]events.Data, error) {
 	manifest, err := json.Marshal(members)
 	if err != nil {
 		return nil, err
@@ -58,24 +68,32 @@ func (f *F) announce(ctx context.Context, d events.DatasetValidated, members []e
 	return []events.Data{d}, nil
 }
 
-// restOf measures the dataset without the partition of one object. The
-// snapshot's own profile is that, unless it has such a partition: then those
-// of the others are merged.
-func (f *F) restOf(ctx context.Context, d state.Dataset, object string) (rest, error) {
+// restOf measures the dataset without the partition of one object. If the
+// snapshot has no such partition, its own profile is the result; otherwise the
+// profiles of the others are merged. Partitions that were read under an earlier
+// contract with other types are left out: with the new ones they have no profile
+// in common, and training refuses them.
+func (f *F) restOf(ctx context.Context, p *state.Pipeline, object string) (rest, error) {
+	d, old := p.Dataset, p.Outdated()
 	if d.Partition(object) == nil {
-		p, err := f.profile(ctx, d.Profile)
-		return rest{len(d.Partitions), p}, err
+		whole, err := f.profile(ctx, d.Profile)
+		if err != nil || len(old) == 0 || !retyped(whole, p.Config) {
+			return rest{len(d.Partitions), whole}, err
+		}
 	}
 	var profiles []*table.Profile
 	for _, m := range d.Partitions {
 		if m.Object.Name() == object {
 			continue
 		}
-		p, err := f.profile(ctx, m.Profile)
+		one, err := f.profile(ctx, m.Profile)
 		if err != nil {
 			return rest{}, err
 		}
-		profiles = append(profiles, p)
+		if slices.Contains(old, m) && retyped(one, p.Config) {
+			continue
+		}
+		profiles = append(profiles, one)
 	}
 	all, err := table.Merge(profiles...)
 	return rest{len(profiles), all}, err

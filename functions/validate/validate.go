@@ -6,29 +6,27 @@ import (
 	"time"
 
 	"millrace.dev/shared/function"
+	"millrace.dev/shared/table/duck"
 )
 
 // Name of the function.
 const Name = "validate"
 
+// Tasks are what the program that runs validate does in processes of its own:
+// see [apart.Main].
+var Tasks = duck.Tasks
+
 // Config is what an installation sets.
 type Config struct {
-	// Timeout of one validation.
+	// How long one validation may take.
 	Timeout time.Duration `env:"MILLRACE_VALIDATE_TIMEOUT" envDefault:"9m"`
-	// Cached is how many partitions' findings are kept in the working folder.
-	Cached int `env:"MILLRACE_VALIDATE_CACHED" envDefault:"1000"`
+	// How many partitions' findings are cached in the working folder.
+	Cached int `env:"MILLRACE_VALIDATE_CACHED" envDefault:"1000" unit:"partitions"`
 }
 
 // Validate reports every mistake at once.
 func (c Config) Validate() error {
-	var errs []error
-	if c.Timeout <= 0 {
-		errs = append(errs, errors.New("MILLRACE_VALIDATE_TIMEOUT must be more than 0"))
-	}
-	if c.Cached < 0 {
-		errs = append(errs, errors.New("MILLRACE_VALIDATE_CACHED must not be negative"))
-	}
-	return errors.Join(errs...)
+	return errors.Join(function.AboveZero("MILLRACE_VALIDATE_TIMEOUT", c.Timeout), function.NotNegative("MILLRACE_VALIDATE_CACHED", c.Cached))
 }
 
 // F is the function. It is safe for concurrent use.
@@ -38,7 +36,7 @@ type F struct {
 	findings cache
 }
 
-// New makes the function.
+// New returns the function.
 func New(cfg Config, deps function.Deps) (*F, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,8 +48,9 @@ func New(cfg Config, deps function.Deps) (*F, error) {
 	return &F{deps: deps, cfg: cfg, findings: findings}, nil
 }
 
-// Register registers what the function hears.
+// Register subscribes the function to its events.
 func (f *F) Register(m *function.Mux) {
 	function.Handle(m, f.ingested, function.Guard("dataset"), function.Timeout(f.cfg.Timeout))
+	function.Handle(m, f.ticked, function.Guard("dataset"))
 	function.Handle(m, f.removed, function.Guard("dataset"), function.Timeout(f.cfg.Timeout))
 }

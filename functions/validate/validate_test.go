@@ -47,16 +47,16 @@ spec:
   model: {task: regression}
 `
 
-// rig is the function over a real log and store.
-type rig struct {
-	*functiontest.Bench
+// env is the function over a real log and store.
+type env struct {
+	*functiontest.Env
 	t testing.TB
 	f *validate.F
 }
 
-func newRig(t testing.TB, yaml string) rig {
+func newEnv(t testing.TB, yaml string) env {
 	t.Helper()
-	r := rig{Bench: functiontest.New(t), t: t}
+	r := env{Env: functiontest.New(t), t: t}
 	r.f = r.function()
 	if yaml != "" {
 		r.ConfigureYAML(t, yaml)
@@ -65,7 +65,7 @@ func newRig(t testing.TB, yaml string) rig {
 }
 
 // function is another instance of the function, as after a restart.
-func (r rig) function() *validate.F {
+func (r env) function() *validate.F {
 	r.t.Helper()
 	f, err := validate.New(validate.Config{Timeout: time.Minute, Cached: 100}, r.Deps(r.t, validate.Name))
 	if err != nil {
@@ -74,7 +74,7 @@ func (r rig) function() *validate.F {
 	return f
 }
 
-// sale is one row of a partition; a price below 0 is none.
+// sale is one row of a partition; a price below 0 is null.
 type sale struct {
 	city  string
 	price float64
@@ -98,7 +98,7 @@ func shop(rows ...sale) *table.Batch {
 }
 
 // store keeps a table as a partition.
-func (r rig) store(b *table.Batch) events.Ref {
+func (r env) store(b *table.Batch) events.Ref {
 	r.t.Helper()
 	path := filepath.Join(r.t.TempDir(), "partition.parquet")
 	w, err := table.Create(path, b.Schema)
@@ -118,7 +118,7 @@ func (r rig) store(b *table.Batch) events.Ref {
 	return ref
 }
 
-func (r rig) upload(key string) {
+func (r env) upload(key string) {
 	r.t.Helper()
 	r.Announce(r.t, pipeline, "gateway", events.ObjectUploaded{
 		Object: events.Object{Key: key}, Content: events.Ref{URL: "x", Digest: "sha256:" + strings.Repeat("0", 64)},
@@ -126,13 +126,13 @@ func (r rig) upload(key string) {
 }
 
 // ingest uploads a table, as gateway and ingest would.
-func (r rig) ingest(key string, b *table.Batch) events.Envelope {
+func (r env) ingest(key string, b *table.Batch) events.Envelope {
 	r.t.Helper()
 	r.upload(key)
 	return r.announceIngested(key, b)
 }
 
-func (r rig) announceIngested(key string, b *table.Batch) events.Envelope {
+func (r env) announceIngested(key string, b *table.Batch) events.Envelope {
 	r.t.Helper()
 	d := events.PartitionIngested{Object: events.Object{Key: key}, Data: r.store(b), Rows: int64(b.Rows), Content: "content"}
 	for _, c := range b.Schema {
@@ -142,30 +142,30 @@ func (r rig) announceIngested(key string, b *table.Batch) events.Envelope {
 }
 
 // remove removes an object, as gateway and ingest would.
-func (r rig) remove(key string) events.Envelope {
+func (r env) remove(key string) events.Envelope {
 	r.t.Helper()
 	partition := r.object(key).Partition
 	r.Announce(r.t, pipeline, "gateway", events.ObjectRemoved{Object: events.Object{Key: key}})
 	return r.Announce(r.t, pipeline, "ingest", events.PartitionRemoved{Object: events.Object{Key: key}, Partition: partition})[0]
 }
 
-func (r rig) handle(e events.Envelope) []events.Envelope {
+func (r env) handle(e events.Envelope) []events.Envelope {
 	r.t.Helper()
 	return r.Handle(r.t, r.f, validate.Name, e)
 }
 
-func (r rig) validated(e events.Envelope) events.DatasetValidated {
+func (r env) validated(e events.Envelope) events.DatasetValidated {
 	r.t.Helper()
 	return one[events.DatasetValidated](r.t, r.handle(e))
 }
 
-func (r rig) rejected(e events.Envelope) events.PartitionRejected {
+func (r env) rejected(e events.Envelope) events.PartitionRejected {
 	r.t.Helper()
 	return one[events.PartitionRejected](r.t, r.handle(e))
 }
 
-// nothing handles an event about which nothing is to be done, and gives why.
-func (r rig) nothing(e events.Envelope) string {
+// nothing handles an event that needs no work, and returns the reason.
+func (r env) nothing(e events.Envelope) string {
 	r.t.Helper()
 	got := r.handle(e)
 	if len(got) != 1 {
@@ -174,7 +174,7 @@ func (r rig) nothing(e events.Envelope) string {
 	return one[events.EventHandled](r.t, got).Reason
 }
 
-func (r rig) object(key string) *state.Object { return r.State(r.t, pipeline).Objects[key] }
+func (r env) object(key string) *state.Object { return r.State(r.t, pipeline).Objects[key] }
 
 // one is the data of the one event of the type T, beside the handling's record.
 func one[T events.Data](t testing.TB, es []events.Envelope) T {
@@ -188,7 +188,7 @@ func one[T events.Data](t testing.TB, es []events.Envelope) T {
 }
 
 // manifest reads the keys of a snapshot's partitions.
-func (r rig) manifest(d events.DatasetValidated) []string {
+func (r env) manifest(d events.DatasetValidated) []string {
 	r.t.Helper()
 	b, err := r.Artifacts.Bytes(functiontest.Context(r.t), d.Manifest, 1<<20)
 	if err != nil {
@@ -205,7 +205,7 @@ func (r rig) manifest(d events.DatasetValidated) []string {
 	return names
 }
 
-func (r rig) profile(ref events.Ref) *table.Profile {
+func (r env) profile(ref events.Ref) *table.Profile {
 	r.t.Helper()
 	b, err := r.Artifacts.Bytes(functiontest.Context(r.t), ref, 1<<20)
 	if err != nil {
@@ -221,7 +221,8 @@ func (r rig) profile(ref events.Ref) *table.Profile {
 var good = sale{"Rome", 2, true}
 
 func TestPartitionJoinsTheDataset(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	first := r.validated(r.ingest("shop/a", shop(good, sale{"Oslo", -1, false}, good, good)))
 	if first.Partitions != 1 || first.Rows != 4 || first.Added == nil || first.Removed != "" || len(first.Warnings) != 0 {
 		t.Errorf("first: %+v", first)
@@ -244,7 +245,8 @@ func TestPartitionJoinsTheDataset(t *testing.T) {
 }
 
 func TestSecondDelivery(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	e := r.ingest("shop/a", shop(good))
 	first := r.handle(e)
 	if o := r.Deliver(t, r.function(), validate.Name, e); !o.Duplicate || o.Events[0].ID != first[0].ID {
@@ -260,7 +262,8 @@ func TestSecondDelivery(t *testing.T) {
 }
 
 func TestFindingsAreKept(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	e := r.ingest("shop/a", shop(sale{"Rome", 2, true}))
 	want := r.validated(e)
 
@@ -283,7 +286,8 @@ func TestFindingsAreKept(t *testing.T) {
 }
 
 func TestSuperseded(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	old := r.ingest("shop/a", shop(good))
 	next := r.ingest("shop/a", shop(good, good))
 	if why := r.nothing(old); !strings.Contains(why, "superseded") {
@@ -295,7 +299,8 @@ func TestSuperseded(t *testing.T) {
 }
 
 func TestReplacedPartitionKeepsItsPlace(t *testing.T) {
-	r := newRig(t, contract(""))
+	t.Parallel()
+	r := newEnv(t, contract(""))
 	first := r.validated(r.ingest("shop/a", shop(good)))
 	r.validated(r.ingest("shop/b", shop(good, good)))
 	d := r.validated(r.ingest("shop/a", shop(good, good, good)))
@@ -311,9 +316,10 @@ func TestReplacedPartitionKeepsItsPlace(t *testing.T) {
 }
 
 func TestSnapshotDoesNotDependOnTheOrderOfValidation(t *testing.T) {
+	t.Parallel()
 	var digests, profiles []string
 	for _, order := range [][]int{{0, 1, 2}, {2, 0, 1}, {1, 2, 0}} {
-		r := newRig(t, contract(""))
+		r := newEnv(t, contract(""))
 		var es []events.Envelope
 		for i := range 3 {
 			es = append(es, r.ingest(fmt.Sprintf("shop/%d", i), shop(sales(i+1, sale{fmt.Sprint("city ", i), float64(i), true})...)))
@@ -333,8 +339,9 @@ func TestSnapshotDoesNotDependOnTheOrderOfValidation(t *testing.T) {
 }
 
 func TestConcurrentValidationsForgetNoPartition(t *testing.T) {
+	t.Parallel()
 	const n = 6
-	r := newRig(t, contract(""))
+	r := newEnv(t, contract(""))
 	var es []events.Envelope
 	for i := range n {
 		es = append(es, r.ingest(fmt.Sprintf("shop/%d", i), shop(sales(i+1, good)...)))

@@ -24,7 +24,7 @@ type Bucket struct {
 	bucket *blob.Bucket
 }
 
-// OpenBucket opens the bucket of that URL. options are added to the URL as
+// OpenBucket opens the bucket at that URL. options are added to the URL as
 // its query (region, endpoint), from the installation's settings.
 func OpenBucket(ctx context.Context, name, options string) (*Bucket, error) {
 	u, err := url.Parse(name)
@@ -45,7 +45,7 @@ func OpenBucket(ctx context.Context, name, options string) (*Bucket, error) {
 	return &Bucket{name: u.String(), bucket: b}, nil
 }
 
-// Open reads an object; size is -1 if unknown. ErrNotFound if it is gone.
+// Open reads an object; size is -1 if unknown. The error is ErrNotFound if it is gone.
 func (b *Bucket) Open(ctx context.Context, key string) (r io.ReadCloser, size int64, err error) {
 	br, err := b.bucket.NewReader(ctx, key, nil)
 	if gcerrors.Code(err) == gcerrors.NotFound {
@@ -58,8 +58,8 @@ func (b *Bucket) Open(ctx context.Context, key string) (r io.ReadCloser, size in
 }
 
 // List calls f for each object below prefix in key order, until f returns
-// false. The ETag of an object of which the store gives no MD5 is made of its
-// size and the time of its change.
+// false. If the store has no MD5 of an object, its ETag is derived from size
+// and modification time.
 func (b *Bucket) List(ctx context.Context, prefix string, f func(events.Object) bool) error {
 	for it := b.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
 		o, err := it.Next(ctx)

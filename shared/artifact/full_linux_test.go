@@ -16,6 +16,7 @@ import (
 
 // TestDiskFull puts more than fits on a small file system.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := syscall.Mount("millrace", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Skipf("needs the right to mount a small file system: %v", err)

@@ -14,8 +14,8 @@ const digests = "sha256"
 const maxSuffix = 32
 
 // key is the name of the bytes in the store: sha256/ab/abcd....parquet. It is
-// made of the digest alone and a checked ending, so that no reference leads out
-// of the store.
+// made only of the digest and a checked ending, so that no reference points
+// outside of the store.
 func key(digest, suffix string) (string, error) {
 	ref := events.Ref{URL: digests, Digest: digest}
 	if err := ref.Validate(); err != nil {
@@ -25,8 +25,8 @@ func key(digest, suffix string) (string, error) {
 	return digests + "/" + hex[:2] + "/" + hex + Suffix(suffix), nil
 }
 
-// keyOf is the key that a reference means. Of its URL nothing counts but the
-// ending, so that a reference made by one store is good in another.
+// keyOf returns the key of a reference. Only the ending of its URL is used, so
+// that a reference made by one store is valid in another.
 func keyOf(ref events.Ref) (string, error) {
 	base := path.Base(ref.URL)
 	rest, ok := strings.CutPrefix(base, strings.TrimPrefix(ref.Digest, digests+":"))
@@ -36,9 +36,9 @@ func keyOf(ref events.Ref) (string, error) {
 	return key(ref.Digest, rest)
 }
 
-// Suffix is the file ending of a name as the store keeps it: lower case, of
-// the last two parts at most, ".csv.gz" of "flights/2013-01.CSV.gz". It is
-// empty when there is none that is made of a few letters and digits.
+// Suffix returns the file ending of a name as the store keeps it: lower case,
+// at most the last two parts, ".csv.gz" for "flights/2013-01.CSV.gz". It is
+// empty unless the ending consists of a few letters and digits.
 func Suffix(name string) string {
 	name = strings.ToLower(path.Base(name))
 	last := path.Ext(name)

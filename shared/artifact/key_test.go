@@ -9,6 +9,7 @@ import (
 )
 
 func TestSuffix(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]string{
 		"":                             "",
 		".parquet":                     ".parquet",

@@ -21,10 +21,10 @@ import (
 	"millrace.dev/shared/failpoint"
 )
 
-// Put stores what r gives, up to EOF, and returns its reference. suffix is a
-// file ending for people and tools (".parquet"); it may be empty, and one of
-// other characters than letters and digits is left out. An error of r comes
-// back wrapped, and nothing is stored then.
+// Put stores the content of r, up to EOF, and returns its reference. suffix is
+// a file ending for people and tools (".parquet"); it may be empty, and is left
+// out if it has other characters than letters and digits. An error of r is
+// returned wrapped, and nothing is stored.
 func (s *Store) Put(ctx context.Context, r io.Reader, suffix string) (events.Ref, error) {
 	ref, err := s.put(ctx, r, suffix)
 	if err != nil {
@@ -59,13 +59,24 @@ func (s *Store) PutBytes(ctx context.Context, b []byte, suffix string) (events.R
 	return s.Put(ctx, bytes.NewReader(b), suffix)
 }
 
-// PutFile stores the file at path. With move it is gone afterwards; in a file
-// store on the same file system it is then renamed, not copied. Nobody may
-// write to it meanwhile.
+// PutFile stores the file at path. With move the file is removed; in a file
+// store on the same file system it is renamed, not copied. It must not be
+// written to meanwhile.
 func (s *Store) PutFile(ctx context.Context, path, suffix string, move bool) (events.Ref, error) {
 	ref, err := s.putFile(ctx, path, suffix, move)
 	if err != nil {
 		return events.Ref{}, fmt.Errorf("store file %s: %w", path, err)
+	}
+	return ref, nil
+}
+
+// PutOpen stores the regular file f, which is open at its beginning, as PutFile
+// does without move: for files whose path may lead elsewhere by the time it is
+// opened.
+func (s *Store) PutOpen(ctx context.Context, f *os.File, suffix string) (events.Ref, error) {
+	ref, err := s.putOpen(ctx, f, suffix, false)
+	if err != nil {
+		return events.Ref{}, fmt.Errorf("store file %s: %w", f.Name(), err)
 	}
 	return ref, nil
 }
@@ -76,8 +87,12 @@ func (s *Store) putFile(ctx context.Context, path, suffix string, move bool) (_ 
 		return events.Ref{}, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	return s.putOpen(ctx, f, suffix, move)
+}
+
+func (s *Store) putOpen(ctx context.Context, f *os.File, suffix string, move bool) (events.Ref, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return events.Ref{}, errors.Join(err, errors.New("it is no regular file"))
+		return events.Ref{}, errors.Join(err, errors.New("it is not a regular file"))
 	}
 	if !move && s.dir != "" {
 		return s.put(ctx, f, suffix)
@@ -97,14 +112,14 @@ func (s *Store) putFile(ctx context.Context, path, suffix string, move bool) (_ 
 		return ref, err
 	}
 	// Gone when it was renamed.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return events.Ref{}, err
 	}
 	return ref, nil
 }
 
-// publish makes the n bytes of f, whose digest h is, appear in the store: by
-// renaming f in a file store, else by uploading it.
+// publish adds the n bytes of f, whose digest is h, to the store: it renames f
+// in a file store, and uploads it otherwise.
 func (s *Store) publish(ctx context.Context, f *os.File, h hash.Hash, n int64, suffix string) (events.Ref, error) {
 	digest := digests + ":" + hex.EncodeToString(h.Sum(nil))
 	k, err := key(digest, suffix)
@@ -161,7 +176,7 @@ func (s *Store) upload(ctx context.Context, f *os.File, key string, n int64) err
 	}
 	err := s.bucket.Upload(ctx, key, f, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: true})
 	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
-		return nil // Somebody else put the same bytes at the same time.
+		return nil // Another writer stored the same bytes at the same time.
 	}
 	return err
 }

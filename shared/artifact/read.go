@@ -19,8 +19,8 @@ import (
 )
 
 // Open reads the bytes of ref. The digest is checked while they are read: the
-// reader's last Read fails with ErrCorrupt when they are not the ones that
-// were meant. The error is ErrNotFound when the store does not have them.
+// reader's last Read fails with ErrCorrupt when they do not match. The error is
+// ErrNotFound when the store does not have them.
 func (s *Store) Open(ctx context.Context, ref events.Ref) (io.ReadCloser, error) {
 	r, err := s.openRef(ctx, ref)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Store) openOwn(ctx context.Context, ref events.Ref) (io.ReadCloser, err
 	if !errors.Is(err, ErrNotFound) {
 		return r, err
 	}
-	// The bytes may lie there under another ending.
+	// The bytes may be there under another ending.
 	if k, err = s.find(ctx, ref); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (s *Store) openKey(ctx context.Context, key string) (io.ReadCloser, error) 
 	return r, nil
 }
 
-// path is where an object is as a local file: in the store or in the cache.
+// path returns the path of an object as a local file: in the store or in the cache.
 func (s *Store) path(key string) string {
 	root := s.dir
 	if root == "" {
@@ -84,7 +84,7 @@ func (s *Store) path(key string) string {
 	return filepath.Join(root, filepath.FromSlash(key))
 }
 
-// find gives the key of any object with the digest.
+// find returns the key of any object with the digest.
 func (s *Store) find(ctx context.Context, ref events.Ref) (string, error) {
 	prefix, err := key(ref.Digest, "")
 	if err != nil {
@@ -125,10 +125,10 @@ func (s *Store) Bytes(ctx context.Context, ref events.Ref, limit int64) (_ []byt
 	return b, nil
 }
 
-// Path gives a local file with the bytes of ref, to be read only: the store's
-// own in a file store, else a copy in the cache folder. The digest has been
-// checked once by this process. The file stays until the store is closed or
-// longer.
+// Path returns the path of a local file with the bytes of ref, which must only
+// be read: the store's own in a file store, else a copy in the cache folder.
+// This process has checked its digest once. The file stays at least until the
+// store is closed.
 func (s *Store) Path(ctx context.Context, ref events.Ref) (string, error) {
 	path, err := s.localPath(ctx, ref)
 	if errors.Is(err, ErrNotFound) && s.below != nil {
@@ -178,7 +178,7 @@ func (s *Store) check(path string, ref events.Ref) (err error) {
 	return errors.Join(err, r.Close())
 }
 
-// download copies an object into the cache, aside and whole.
+// download copies an object into the cache, under a temporary name until it is complete.
 func (s *Store) download(ctx context.Context, ref events.Ref, path string) (err error) {
 	f, err := os.CreateTemp(s.scratch.dir, "get")
 	if err != nil {
@@ -208,7 +208,7 @@ func (s *Store) download(ctx context.Context, ref events.Ref, path string) (err 
 	return full(os.Rename(f.Name(), path))
 }
 
-// maxChecked bounds the memory of what was checked, to some 2 MB; past it, files are checked again.
+// maxChecked bounds the memory for checked files to some 2 MB; beyond it, files are checked again.
 const maxChecked = 10_000
 
 func (s *Store) setChecked(path string) {

@@ -10,7 +10,8 @@ import (
 
 // scratch is the folder of one process's unfinished files, beside a lock file
 // that is held as long as the process lives: <root>/<name> and
-// <root>/<name>.lock. Whoever can take the lock knows that the owner is dead.
+// <root>/<name>.lock. A process that can take the lock knows that the owner is
+// dead.
 type scratch struct {
 	dir  string
 	lock *os.File
@@ -48,8 +49,8 @@ func openScratch(root string) (*scratch, error) {
 	}
 }
 
-// close removes the folder. The lock file goes last, so that what is left of a
-// process killed meanwhile is still found.
+// close removes the folder. The lock file is removed last, so that the folder
+// is still found if the process is killed meanwhile.
 func (s *scratch) close() error {
 	return errors.Join(os.RemoveAll(s.dir), os.Remove(s.lock.Name()), s.lock.Close())
 }
@@ -80,7 +81,7 @@ func removeDead(root string) error {
 	return nil
 }
 
-// sameFile tells whether the open file still is the one of its name.
+// sameFile reports whether the open file is still the one at its path.
 func sameFile(f *os.File) bool {
 	a, errA := f.Stat()
 	b, errB := os.Stat(f.Name())

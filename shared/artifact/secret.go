@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// unsecret takes out of an error about a store's URL what may be secret in it:
-// its user, and the values of its parameters.
+// unsecret removes from an error about a store's URL what may be secret: its
+// user, and the values of its parameters.
 func unsecret(err error, raw string) error {
 	if err == nil {
 		return nil
 	}
 	u, parseErr := url.Parse(raw)
 	if parseErr != nil {
-		// The error of a URL that is none tells the whole of it.
+		// url.Parse errors contain the whole URL, secrets included.
 		if e, ok := errors.AsType[*url.Error](parseErr); ok && raw != "" {
-			return hidden{strings.ReplaceAll(err.Error(), e.Error(), "the URL is none: "+reason(e.Err)), err}
+			return hidden{strings.ReplaceAll(err.Error(), e.Error(), "invalid URL: "+reason(e.Err)), err}
 		}
 		return err
 	}
@@ -44,13 +44,13 @@ func unsecret(err error, raw string) error {
 // shorter ones are words of the message itself.
 const shortestSecret = 8
 
-// reason is why a URL is none, without the part of it that is wrong.
+// reason returns why a URL is invalid, without quoting it.
 func reason(err error) string {
 	what, _, _ := strings.Cut(err.Error(), " \"")
 	return what
 }
 
-// hidden is an error of which the text has been cleaned.
+// hidden is an error with a cleaned text.
 type hidden struct {
 	text string
 	error

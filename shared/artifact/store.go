@@ -9,12 +9,12 @@
 //
 // What is put is named by its SHA-256, so that putting the same bytes twice is
 // one object, nothing is ever overwritten, and a reference of an event leads to
-// the same bytes in any store that has them. Bytes are written aside and
-// appear whole or not at all; in a file store they are on the disk (fsync)
-// before they appear, so that a power loss leaves no torn file under a good
-// name. With file:///dir?sync=always the name is on the disk too before a put
-// returns, as an event log that syncs always wants it; it costs as much again
-// and more. (Two puts of the same bytes under different file endings are two
+// the same bytes in any store that has them. Bytes are written aside and appear
+// whole or not at all; in a file store they are on the disk (fsync) before they
+// appear, so that a power loss leaves no torn file under a good name. With
+// file:///dir?sync=always the name is on the disk too before a put returns, as
+// an event log that syncs always needs it; a put then takes more than twice as
+// long. (Two puts of the same bytes under different file endings are two
 // objects.)
 package artifact
 
@@ -33,11 +33,11 @@ import (
 )
 
 var (
-	// ErrNotFound says that the store, or the bucket, does not have the bytes.
+	// ErrNotFound means that the store, or the bucket, does not have the bytes.
 	ErrNotFound = errors.New("not in the artifact store")
-	// ErrCorrupt says that the bytes are not the ones the digest names.
+	// ErrCorrupt means that the bytes do not match the digest.
 	ErrCorrupt = errors.New("the bytes are not the ones their digest names")
-	// ErrDiskFull says that a disk or a quota has no room for the bytes.
+	// ErrDiskFull means that a disk or a quota has no room for the bytes.
 	ErrDiskFull = errors.New("no space left")
 )
 
@@ -50,10 +50,10 @@ type Store struct {
 	bucket *blob.Bucket
 	// syncDirs makes names durable before a put returns.
 	syncDirs bool
-	// cache holds local copies of what lies in a bucket.
+	// cache holds local copies of objects in a bucket.
 	cache   string
 	scratch *scratch
-	// below is read when this store does not have something; see Aside.
+	// below is read when this store does not have something; see Overlay.
 	below *Store
 
 	mu sync.Mutex
@@ -61,10 +61,10 @@ type Store struct {
 	checked map[string]bool
 }
 
-// OpenStore opens the store at url. cacheDir holds local copies of what lies
-// elsewhere, and scratch files; in a file store, scratch files lie in the
-// store itself, and cacheDir is not used. Scratch files that a killed process
-// left are removed.
+// OpenStore opens the store at url. cacheDir holds local copies of remote
+// objects, and scratch files; a file store keeps scratch files in the store
+// itself and does not use cacheDir. Scratch files that a killed process left
+// are removed.
 func OpenStore(ctx context.Context, url, cacheDir string) (*Store, error) {
 	s := &Store{url: url, checked: map[string]bool{}}
 	scratchDir, err := s.open(ctx, cacheDir)
@@ -96,9 +96,8 @@ func (s *Store) open(ctx context.Context, cacheDir string) (scratchDir string, e
 	return filepath.Join(cacheDir, "tmp"), os.MkdirAll(filepath.Join(cacheDir, digests), 0o755)
 }
 
-// Aside is a store in the folder dir that has everything this one has, and
-// keeps what is put into it to itself: for a trial that must change nothing.
-func (s *Store) Aside(ctx context.Context, dir string) (*Store, error) {
+// Overlay returns a store that reads through to this one and writes only to dir. Used for dry runs.
+func (s *Store) Overlay(ctx context.Context, dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -111,7 +110,7 @@ func (s *Store) Aside(ctx context.Context, dir string) (*Store, error) {
 	return out, nil
 }
 
-// URL is the URL the store was opened with.
+// URL returns the URL that the store was opened with.
 func (s *Store) URL() string { return s.url }
 
 // Close releases the store and removes its scratch files.
@@ -133,8 +132,8 @@ func (s *Store) TempDir(pattern string) (string, error) {
 	return dir, full(err)
 }
 
-// Free is how many bytes fit on the disk that takes what is written to the
-// store first: the store's own in a file store, else that of the cache folder.
+// Free returns how many bytes fit on the disk that is written to first: the
+// store's own in a file store, else that of the cache folder.
 func (s *Store) Free() (int64, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(s.scratch.dir, &fs); err != nil {
@@ -150,7 +149,7 @@ const (
 	createDir  = "create_dir=true"
 )
 
-// fileURL gives the folder of a file:// URL; ok is false for other schemes.
+// fileURL returns the folder of a file:// URL; ok is false for other schemes.
 func fileURL(raw string) (dir string, ok bool, err error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -198,7 +197,7 @@ func openURL(ctx context.Context, raw string) (*blob.Bucket, error) {
 	return b, nil
 }
 
-// full makes a person's sentence of what the system says when a disk is full.
+// full turns the system's error about a full disk into a sentence for people.
 func full(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: free some space on the disk, or point the store to a larger one: %w", ErrDiskFull, err)

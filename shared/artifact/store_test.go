@@ -33,7 +33,7 @@ var stores = map[string]func(testing.TB) string{
 	"s3":   func(t testing.TB) string { return s3Bucket(t, "artifacts") },
 }
 
-// s3Bucket serves an empty bucket over S3's protocol and gives its URL.
+// s3Bucket serves an empty bucket over S3's protocol and returns its URL.
 func s3Bucket(t testing.TB, name string) string {
 	t.Helper()
 	backend := s3mem.New()
@@ -196,7 +196,7 @@ func testCancelled(t *testing.T, s *artifact.Store) {
 	noScratch(t, s)
 }
 
-// noScratch checks that nothing half-done lies about.
+// noScratch checks that no temporary file is left.
 func noScratch(t *testing.T, s *artifact.Store) {
 	t.Helper()
 	dir, err := s.TempDir("probe")
@@ -278,182 +278,6 @@ func testLimit(t *testing.T, s *artifact.Store) {
 	}
 }
 
-func TestCorruptFileIsNoticed(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, "file://"+dir)
-	ref := put(t, s, []byte("good"), ".csv")
-	file := filepath.Join(dir, ref.URL)
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte("evil"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := s.Bytes(t.Context(), ref, 100); !errors.Is(err, artifact.ErrCorrupt) {
-		t.Errorf("Bytes = %q, %v", b, err)
-	}
-	// Another process has not checked the file yet.
-	if _, err := open(t, "file://"+dir).Path(t.Context(), ref); !errors.Is(err, artifact.ErrCorrupt) {
-		t.Errorf("Path = %v", err)
-	}
-}
-
-func TestCorruptCopyIsFetchedAgain(t *testing.T) {
-	url, cache := s3Bucket(t, "artifacts"), t.TempDir()
-	first := open(t, url)
-	ref := put(t, first, []byte("good"), ".csv")
-	copied := filepath.Join(cache, ref.URL)
-	if err := os.MkdirAll(filepath.Dir(copied), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(copied, []byte("goo"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	second, err := artifact.OpenStore(t.Context(), url, cache)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path, err := second.Path(t.Context(), ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b, err := os.ReadFile(path); string(b) != "good" || err != nil {
-		t.Errorf("%q, %v", b, err)
-	}
-	if err := second.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestScratchOfDeadAndLiving(t *testing.T) {
-	dir := t.TempDir()
-	dead := filepath.Join(dir, "tmp", "p1")
-	if err := os.MkdirAll(dead, 0o750); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{dead + ".lock", filepath.Join(dead, "put123")} {
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first := open(t, "file://"+dir)
-	living, err := first.TempDir("x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	open(t, "file://"+dir)
-	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the dead process's folder: %v", err)
-	}
-	if _, err := os.Stat(living); err != nil {
-		t.Errorf("the living process's folder: %v", err)
-	}
-}
-
-func TestManyOpenAtOnce(t *testing.T) {
-	dir := t.TempDir()
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 20 {
-				s, err := artifact.OpenStore(t.Context(), "file://"+dir, "")
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if _, err := s.PutBytes(t.Context(), []byte("x"), ""); err != nil {
-					t.Error(err)
-				}
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
-}
-
-func TestURLs(t *testing.T) {
-	for url, want := range map[string]string{
-		"":                  "the URL is empty",
-		"/data":             "no scheme",
-		"gs://bucket":       `no support for "gs://"; it has file://, mem://, s3://`,
-		"file://data/x":     "file:///data/x",
-		"file:///":          "names no folder",
-		"file:///x?a=b":     "no parameter but sync=always",
-		"s3://b?colour=red": "colour",
-	} {
-		if _, err := artifact.OpenStore(t.Context(), url, t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", url, err, want)
-		}
-	}
-}
-
-func TestURLsKeepTheirSecrets(t *testing.T) {
-	for _, url := range []string{
-		"s3://user:hunter2secret@b?colour=red",
-		"s3://b?session_token=hunter2secret",
-		"gs://b?key=hunter2secret",
-		"file:///x?key=hunter2secret",
-		"s3://b/%zz?key=hunter2secret",
-		"s3://user:hunter2secret%zz@b",
-		"ftp://hunter2secret@b",
-	} {
-		_, err := artifact.OpenStore(t.Context(), url, t.TempDir())
-		if err == nil || strings.Contains(err.Error(), "hunter2secret") {
-			t.Errorf("%s: %v", url, err)
-		}
-	}
-	_, err := artifact.OpenBucket(t.Context(), "s3://b", "colour=hunter2secret")
-	if err == nil || strings.Contains(err.Error(), "hunter2secret") {
-		t.Errorf("bucket with options: %v", err)
-	}
-}
-
-func TestBucket(t *testing.T) {
-	full := s3Bucket(t, "landing")
-	name, options, _ := strings.Cut(full, "?")
-	// The artifact store is the writer here: its keys are objects like any other.
-	s := open(t, full)
-	ref := put(t, s, []byte("a,b\n"), ".csv")
-	put(t, s, []byte("c,d\n"), ".csv")
-
-	b, err := artifact.OpenBucket(t.Context(), name, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []events.Object
-	if err := b.List(t.Context(), "sha256/", func(o events.Object) bool { found = append(found, o); return true }); err != nil {
-		t.Fatal(err)
-	}
-	if len(found) != 2 || found[0].Bucket != name || found[0].Key > found[1].Key || found[0].Size != 4 || found[0].ETag == "" {
-		t.Errorf("List gave %+v", found)
-	}
-	r, size, err := b.Open(t.Context(), ref.URL)
-	if err != nil || size != 4 {
-		t.Fatalf("Open: size %d, %v", size, err)
-	}
-	if got, err := io.ReadAll(r); string(got) != "a,b\n" || err != nil {
-		t.Errorf("%q, %v", got, err)
-	}
-	if err := errors.Join(r.Close(), b.Close()); err != nil {
-		t.Error(err)
-	}
-	other, err := artifact.OpenBucket(t.Context(), name, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := other.Open(t.Context(), "no/such.csv"); !errors.Is(err, artifact.ErrNotFound) {
-		t.Errorf("Open of what is not there: %v", err)
-	}
-	if err := other.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 func BenchmarkPut(b *testing.B) {
 	s := open(b, "file://"+b.TempDir())
 	data := make([]byte, 64<<10)
@@ -462,39 +286,5 @@ func BenchmarkPut(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		data[0], data[1], data[2], data[3] = byte(i), byte(i>>8), byte(i>>16), byte(i>>24)
 		put(b, s, data, ".parquet")
-	}
-}
-
-func TestAside(t *testing.T) {
-	ctx := t.Context()
-	s, err := artifact.OpenStore(ctx, "file://"+t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	below, err := s.PutBytes(ctx, []byte("below"), ".txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	aside, err := s.Aside(ctx, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer aside.Close()
-	own, err := aside.PutBytes(ctx, []byte("own"), ".txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ref, want := range map[events.Ref]string{below: "below", own: "own"} {
-		if got, err := aside.Bytes(ctx, ref, 10); err != nil || string(got) != want {
-			t.Errorf("%q, %v; want %q", got, err, want)
-		}
-		path, err := aside.Path(ctx, ref)
-		if got, _ := os.ReadFile(path); err != nil || string(got) != want {
-			t.Errorf("%q at %s, %v; want %q", got, path, err, want)
-		}
-	}
-	if _, err := s.Bytes(ctx, own, 10); !errors.Is(err, artifact.ErrNotFound) {
-		t.Errorf("what was put aside is in the store: %v", err)
 	}
 }

@@ -20,12 +20,11 @@ import (
 	"millrace.dev/shared/failpoint"
 )
 
-// ErrMoved says that a commit was refused because something it hung on has
-// changed: the guarded noun, or an event it wanted to announce first. Fold
-// again and decide again.
+// ErrMoved means that a commit was refused because something it depends on has changed: the guarded noun, or an event that
+// it wanted to emit first. Fold again and decide again.
 var ErrMoved = errors.New("the log has moved on")
 
-// ErrDiskFull says that the log has no room for another event.
+// ErrDiskFull means that the log has no room for another event.
 var ErrDiskFull = errors.New("the disk of the event log is full")
 
 // GuardedNouns are the nouns that only guarded decisions may write.
@@ -34,38 +33,33 @@ var GuardedNouns = []string{"dataset", "drift", "rollout"}
 // Commit is what is appended as one: all of it or nothing.
 type Commit struct {
 	Pipeline string
-	// Function announces. Data that originates (events.Originated) stands
-	// under its own function and cause.
+	// Function is the one that emits. Originated data (events.Originated) is stored under its own function and cause.
 	Function string
-	// Handled is the event that led here; the cause of the commit is made of
-	// it. Zero for an origin.
+	// Handled is the event being handled, from which the commit's cause is derived. Zero for an origin.
 	Handled events.Header
-	// Parent is the event that led to an origin, for the chain of causes
-	// only; zero when the origin begins a chain.
+	// Parent is the causing event of an origin, used for causation ids only. Zero if the origin starts a chain.
 	Parent events.Header
-	// Cause of an origin: events.Cause over what makes it one. Not needed
-	// when all data is events.Originated.
+	// Cause of an origin: events.Cause over what identifies it. Not needed when all data is events.Originated.
 	Cause string
 	Data  []events.Data
-	// Guards are the nouns the decision hangs on.
+	// Guards are the nouns that the decision depends on.
 	Guards []Guard
 	// Attributes are added to each event's extensions.
 	Attributes map[string]string
 }
 
-// Guard holds a commit against the newest event of a noun that the decision saw.
+// Guard makes the commit fail if a newer event of Noun exists than the one the decision was based on.
 type Guard struct {
 	Noun string
-	// Sequence is the highest folded sequence of the noun, 0 if there is none.
+	// Sequence is the highest folded sequence of the noun, 0 if no event of it was folded.
 	Sequence uint64
 }
 
-// Appended is the outcome of a commit.
+// Appended is the result of a commit.
 type Appended struct {
-	// Events are as they stand in the log. For a duplicate: as they were first
-	// committed.
+	// Events are as stored in the log; of a duplicate, as they were first committed.
 	Events []events.Envelope
-	// Duplicate says that the same handling or origin had been committed before.
+	// Duplicate means that the same handling or origin had been committed before.
 	Duplicate bool
 }
 
@@ -78,10 +72,9 @@ const (
 	maxBackoff     = 2 * time.Second
 )
 
-// Append commits. A second commit of the same handling or origin is a success
-// with Duplicate set, whatever it would now say. ErrMoved asks to decide again.
-// ErrDiskFull says that there is no room now. What the server does not answer
-// is sent again until ctx ends.
+// Append commits. A second commit of the same handling or origin succeeds with Duplicate set, whatever it contains. The
+// error is ErrMoved when the caller has to decide again, and ErrDiskFull when there is no room. A commit that the server
+// does not answer is sent again until ctx ends.
 func (l *Log) Append(ctx context.Context, c Commit) (Appended, error) {
 	entries, err := c.entries()
 	if err != nil {
@@ -97,11 +90,11 @@ type entry struct {
 	// expect is the filter whose last sequence must be sequence, "" for none.
 	expect   string
 	sequence uint64
-	// first marks the entries that carry the record's condition.
+	// first marks the entries that carry the "no record yet" precondition.
 	first bool
 }
 
-// entries lays the commit out: places, ids, conditions, the order.
+// entries returns the commit's messages in order, with their subjects, ids and preconditions.
 func (c Commit) entries() ([]entry, error) {
 	cause := c.Cause
 	if c.Handled.ID != "" {
@@ -129,14 +122,14 @@ func (c Commit) entries() ([]entry, error) {
 		}
 		out = append(out, e)
 	}
-	// The record's condition stands on the first message of the handling, a
-	// guard on another one: a message has room for one condition.
+	// The record's precondition is on the first message of the handling and a guard on another one, since a message can
+	// carry only one.
 	slices.SortStableFunc(out, func(a, b entry) int { return c.rank(a) - c.rank(b) })
 	seen := map[string]bool{}
 	for i := range out {
 		if r := out[i].place.record(); !seen[r] && !c.guarded(out[i].place.noun) {
 			out[i].first, seen[r] = true, true
-			if recording {
+			if failpoint.Keeps(failpoint.Record) {
 				out[i].expect = r
 			}
 		}
@@ -144,8 +137,8 @@ func (c Commit) entries() ([]entry, error) {
 	return out, c.applyGuards(out)
 }
 
-// records tells that d can be the handling's record: it stands under the
-// handling's own cause and has room for the record's condition.
+// records reports whether d can be the handling's record: it is stored under the handling's own cause and can carry the
+// record's precondition.
 func (c Commit) records(d events.Data) bool {
 	if _, ok := d.(events.Originated); ok {
 		return false
@@ -163,7 +156,7 @@ func (c Commit) rank(e entry) int {
 	return 0
 }
 
-// announced is the record of a handling whose events stand elsewhere.
+// announced returns the record of a handling whose events are all stored elsewhere.
 func (c Commit) announced() events.EventHandled {
 	var types []string
 	for _, d := range c.Data {
@@ -222,8 +215,8 @@ func (c Commit) entry(d events.Data, cause string, ordinals map[string]int) (ent
 	return entry{place: p, event: e}, nil
 }
 
-// traceParent begins a trace, one for each chain of events: the ids are made of
-// the chain's first event, so that a second handling makes the same.
+// traceParent starts a trace, one for each chain of events. Its ids derive from the chain's first event, so that a second
+// handling gets the same ones.
 func traceParent(correlationID string) string {
 	sum := sha256.Sum256([]byte(correlationID))
 	return fmt.Sprintf("00-%x-%x-01", sum[:16], sum[16:24])
@@ -241,7 +234,7 @@ func (c Commit) applyGuards(out []entry) error {
 		if g < 0 {
 			return fmt.Errorf("%s announces %s without a guard on %s: its handler must be registered with one", c.Function, out[i].event.Type, noun)
 		}
-		if guarding {
+		if failpoint.Keeps(failpoint.Guard) {
 			out[i].expect, out[i].sequence = guardText(c.Pipeline, noun), c.Guards[g].Sequence
 		}
 	}
@@ -252,8 +245,7 @@ func tooLarge(e events.Envelope) error {
 	return fmt.Errorf("the data of %s has %d bytes; an event carries at most %d: put the bytes into the artifact store and refer to them", e.Type, len(e.Data), events.MaxDataBytes)
 }
 
-// Events are the events that the commit would append, as they would stand in
-// the log but for their time and sequence.
+// Events returns the events that the commit would append, without time and sequence.
 func (c Commit) Events() ([]events.Envelope, error) {
 	entries, err := c.entries()
 	if err != nil {
@@ -266,32 +258,30 @@ func (c Commit) Events() ([]events.Envelope, error) {
 	return out, nil
 }
 
-// ErrReadOnly says that something wanted to write through a log that was
-// opened to be read.
-var ErrReadOnly = errors.New("this log is only read")
+// ErrReadOnly means that an append was tried on a read-only log.
+var ErrReadOnly = errors.New("this log is read-only")
 
-// ReadOnly is the same log for those who must not write: it refuses every
-// append.
+// ReadOnly returns the same log without the right to append.
 func (l *Log) ReadOnly() *Log {
 	out := *l
 	out.readOnly = true
 	return &out
 }
 
-// commit sends until there is an answer that counts.
+// commit sends until the server accepts or refuses.
 func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
 	if l.readOnly {
 		return Appended{}, ErrReadOnly
 	}
 	backoff, began := 20*time.Millisecond, time.Now()
 	for {
-		if err := l.trouble(); err != nil {
+		if err := l.degraded(); err != nil {
 			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, err)
 		}
 		sequence, err := l.send(ctx, entries)
 		switch verdict(err) {
 		case done:
-			l.refused.note(nil)
+			l.lastFailure.note(nil)
 			out := make([]events.Envelope, len(entries))
 			now := time.Now().UTC()
 			for i, e := range entries {
@@ -300,21 +290,31 @@ func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
 				out[i].Sequence = sequence - uint64(len(entries)-1-i)
 			}
 			return Appended{Events: out}, nil
-		case look:
-			return l.look(ctx, entries)
+		case lookUp:
+			if l.announces { // what is refused is in the log already: its cause is its own
+				return Appended{Duplicate: true}, nil
+			}
+			found, again, err := l.find(ctx, entries)
+			if err != nil || !again {
+				return found, err
+			}
+			continue
 		case sendAgain:
-			err = l.unanswered(ctx, began, err)
-			l.logger.WarnContext(ctx, "the event log did not answer; sending again", "error", err, "in", backoff)
+			if no := l.denied.since(began); no != nil {
+				return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, no)
+			}
+			err = l.explainTimeout(ctx, began, err)
+			l.logger.WarnContext(ctx, "the event log did not answer; the commit is sent again", "error", err, "after", backoff)
 		default:
 			if err = explain(err); errors.Is(err, ErrDiskFull) {
-				l.refused.note(err)
+				l.lastFailure.note(err)
 			}
 			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, err)
 		}
 		select {
 		case <-ctx.Done():
 			if !errors.Is(err, ErrNotStored) {
-				err = fmt.Errorf("%w (last answer: %w)", ctx.Err(), err)
+				err = fmt.Errorf("%w (last answer: %w)", context.Cause(ctx), err)
 			}
 			return Appended{}, fmt.Errorf("append %s to the event log: %w", entries[0].event.Type, err)
 		case <-time.After(backoff):
@@ -323,7 +323,7 @@ func (l *Log) commit(ctx context.Context, entries []entry) (Appended, error) {
 	}
 }
 
-// send gives the sequence of the commit's last message.
+// send returns the sequence of the commit's last message.
 func (l *Log) send(ctx context.Context, entries []entry) (uint64, error) {
 	msgs := make([]*nats.Msg, len(entries))
 	for i, e := range entries {
@@ -352,7 +352,7 @@ func (l *Log) send(ctx context.Context, entries []entry) (uint64, error) {
 	case l.batches <- struct{}{}:
 		defer func() { <-l.batches }()
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, context.Cause(ctx)
 	}
 	failpoint.Hit("batch.before")
 	ack, err := jetstreamext.PublishMsgBatch(ctx, l.js, msgs)
@@ -363,38 +363,52 @@ func (l *Log) send(ctx context.Context, entries []entry) (uint64, error) {
 	return ack.Sequence, nil
 }
 
-// look finds out what a refusal meant: the commit's record is there, or
-// something else has moved.
-func (l *Log) look(ctx context.Context, entries []entry) (Appended, error) {
+// find interprets a refusal: either the commit's record exists, or something else has moved. When only unreadable records
+// are where the record should be, the commit is to be sent again, after them.
+func (l *Log) find(ctx context.Context, entries []entry) (a Appended, again bool, err error) {
 	i := slices.IndexFunc(entries, func(e entry) bool { return e.first })
 	if i < 0 {
-		return Appended{}, ErrMoved
+		return Appended{}, false, ErrMoved
 	}
-	found, err := l.Record(ctx, entries[i].place.pipeline, entries[i].place.function, entries[i].place.cause)
-	if err != nil {
-		return Appended{}, err
+	e := &entries[i]
+	found, unreadable, err := l.record(ctx, e.place.record())
+	switch {
+	case err != nil:
+		return Appended{}, false, fmt.Errorf("look for the record of %s: %w", e.place.function, err)
+	case len(found) > 0:
+		return Appended{Events: found, Duplicate: true}, false, nil
+	case e.expect == e.place.record() && unreadable > e.sequence:
+		e.sequence = unreadable
+		return Appended{}, true, nil
 	}
-	if len(found) == 0 {
-		return Appended{}, ErrMoved
-	}
-	return Appended{Events: found, Duplicate: true}, nil
+	return Appended{}, false, ErrMoved
 }
 
-// Record gives the events of a handling or origin, none if it has not been
-// committed. The leader is asked.
+// Record returns the events of a handling or origin, none if it has not been committed. The leader is asked.
 func (l *Log) Record(ctx context.Context, pipeline, function, cause string) ([]events.Envelope, error) {
-	filter := place{pipeline: pipeline, function: function, cause: cause}.record()
-	var out []events.Envelope
+	found, _, err := l.record(ctx, place{pipeline: pipeline, function: function, cause: cause}.record())
+	if err != nil {
+		return nil, fmt.Errorf("look for the record of %s: %w", function, err)
+	}
+	return found, nil
+}
+
+// record returns the events that the filter matches, and the sequence of the last unreadable record among them.
+func (l *Log) record(ctx context.Context, filter string) (found []events.Envelope, unreadable uint64, err error) {
 	for from := uint64(1); ; {
-		e, ok, err := l.next(ctx, filter, from)
-		if err != nil {
-			return nil, fmt.Errorf("look for the record of %s: %w", function, err)
+		r, ok, err := l.next(ctx, filter, from)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case !ok:
+			return found, unreadable, nil
+		case r.Unreadable != "":
+			l.skip(ctx, r)
+			unreadable = r.Sequence
+		default:
+			found = append(found, r.Envelope)
 		}
-		if !ok {
-			return out, nil
-		}
-		out = append(out, e.Envelope)
-		from = e.Sequence + 1
+		from = r.Sequence + 1
 	}
 }
 
@@ -402,21 +416,20 @@ type answer int
 
 const (
 	done answer = iota
-	look
+	lookUp
 	sendAgain
 	failed
 )
 
-// verdict is the table of refusals.
+// verdict is the table of refusals, see doc.go.
 func verdict(err error) answer {
-	var api *jetstream.APIError
-	switch {
-	case err == nil:
+	if err == nil {
 		return done
-	case errors.As(err, &api):
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case 10071, 10164, 10077:
-			return look
+			return lookUp
 		case 10176, 10210, 10008, 10009: // abandoned batch, too many batches, no leader, not available
 			return sendAgain
 		}
@@ -424,6 +437,8 @@ func verdict(err error) answer {
 			return sendAgain
 		}
 		return failed
+	}
+	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders),
 		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrReconnectBufExceeded),
 		errors.Is(err, jetstreamext.ErrInvalidBatchAck):
@@ -432,7 +447,7 @@ func verdict(err error) answer {
 	return failed
 }
 
-// explain adds what a person can do about a refusal that sending again will not mend.
+// explain adds what a person can do about a refusal that is permanent.
 func explain(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {

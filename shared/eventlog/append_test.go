@@ -60,6 +60,7 @@ func rollout(version int) events.RolloutStarted {
 }
 
 func TestAppend(t *testing.T) {
+	t.Parallel()
 	l := open(t)
 	first := appendOne(t, l, origin("one", uploaded("flights/1.csv")))
 	if first.Duplicate || len(first.Events) != 1 || first.Events[0].Sequence != 1 {
@@ -109,7 +110,7 @@ func TestAppend(t *testing.T) {
 			t.Errorf("the same handling again: %+v", b)
 		}
 	})
-	t.Run("a run ends once, whoever says how", func(t *testing.T) {
+	t.Run("a run ends once, no matter who says how", func(t *testing.T) {
 		failed := appendOne(t, l, origin("", events.TrainingFailed{Run: "r1", Reason: "crashed"}))
 		completed := appendOne(t, l, origin("", events.TrainingCompleted{Run: "r1", Model: events.Model{Format: "onnx", Digest: "d", Files: []events.File{{Name: "model.onnx", Ref: ref('d')}}}}))
 		if failed.Duplicate || !completed.Duplicate || completed.Events[0].Type != failed.Events[0].Type {
@@ -154,6 +155,7 @@ func TestAppend(t *testing.T) {
 
 // Eight deciders with different verdicts over the same event: one commit.
 func TestOneCommitACause(t *testing.T) {
+	t.Parallel()
 	l := open(t)
 	for round := range 50 {
 		e := appendOne(t, l, origin(fmt.Sprint("round", round), uploaded("flights/1.csv"))).Events[0]
@@ -181,6 +183,7 @@ func TestOneCommitACause(t *testing.T) {
 }
 
 func TestForeign(t *testing.T) {
+	t.Parallel()
 	l := open(t)
 	e := events.Envelope{Header: events.Header{ID: "a.b c", Source: "https://example.com/x y", Type: "com.example.thing", Attributes: map[string]string{"note": "Euro € 😀 \"%"}}, Data: json.RawMessage(`{"a":1}`)}
 	a, err := l.AppendForeign(t.Context(), e)
@@ -199,6 +202,7 @@ func TestForeign(t *testing.T) {
 
 // TestForeignOfAGuardedNoun: a decision that has not seen it is refused.
 func TestForeignOfAGuardedNoun(t *testing.T) {
+	t.Parallel()
 	l := open(t)
 	drift := func(id string) events.Envelope {
 		return events.Envelope{Header: events.Header{ID: id, Source: "/monitor", Type: events.DriftDetected{}.EventType(), Pipeline: "flights"}, Data: json.RawMessage(`{"version":1,"reason":"r"}`)}
@@ -237,6 +241,7 @@ func TestForeignOfAGuardedNoun(t *testing.T) {
 }
 
 func TestReadAndFollow(t *testing.T) {
+	t.Parallel()
 	l := open(t)
 	const n = 1203 // more than two pages
 	go func() {

@@ -1,20 +1,19 @@
 package eventlog
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/url"
+	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/cloudevent"
 )
 
-// attributePrefix begins the header of a CloudEvents attribute, in lower case:
-// NATS keeps the case of header names.
+// attributePrefix begins the header of a CloudEvents attribute. It is lower case, since NATS keeps the case of header names.
 const attributePrefix = "ce-"
 
 // encode writes the event in the binary mode of the CloudEvents NATS binding.
@@ -40,50 +39,17 @@ func encode(subject string, e events.Envelope) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: h, Data: e.Data}
 }
 
-// Decode reads an event from a NATS message in either mode of the CloudEvents
-// NATS binding. Header names are taken in any case.
+// Decode reads an event from a NATS message in either mode of the CloudEvents NATS binding. The case of header names does
+// not matter.
 func Decode(header nats.Header, data []byte) (events.Envelope, error) {
-	attrs := make(map[string]string, len(header))
-	for k, v := range header {
-		if len(v) == 0 {
-			continue
-		}
-		lower := strings.ToLower(k)
-		if lower == "content-type" && strings.HasPrefix(strings.ToLower(v[0]), "application/cloudevents") {
-			var e events.Envelope
-			// Not by json.Unmarshal, which says of broken JSON no more than where.
-			if err := e.UnmarshalJSON(data); err != nil {
-				return events.Envelope{}, err
-			}
-			return e, nil
-		}
-		name, ok := strings.CutPrefix(lower, attributePrefix)
-		if !ok {
-			continue
-		}
-		value, err := unescape(v[0])
-		if err != nil {
-			return events.Envelope{}, fmt.Errorf("header %s: %w", k, err)
-		}
-		attrs[name] = value
-	}
-	h, err := events.HeaderFrom(attrs)
-	if err != nil {
-		return events.Envelope{}, err
-	}
-	// No data at all is an event's right; blanks alone are not JSON either.
-	if len(data) > 0 && !json.Valid(data) {
-		return events.Envelope{}, fmt.Errorf("data of %s %s is not JSON", h.Type, h.ID)
-	}
-	return events.Envelope{Header: h, Data: data}, nil
+	return cloudevent.FromMessage(header, data)
 }
 
-// stored completes an event read from the stream: the log's time is the
-// stream's, unless the event was imported and says when it was recorded.
+// stored decodes an event of the stream. Its time is the stream's, or the recordedtime of an imported event.
 func stored(header nats.Header, data []byte, sequence uint64, at time.Time) (events.Envelope, error) {
 	e, err := Decode(header, data)
 	if err != nil {
-		return e, fmt.Errorf("event %d of the log: %w", sequence, err)
+		return e, err
 	}
 	e.Sequence, e.Time = sequence, at.UTC()
 	if v := e.Attributes[events.AttributeRecordedTime]; v != "" {
@@ -94,8 +60,8 @@ func stored(header nats.Header, data []byte, sequence uint64, at time.Time) (eve
 	return e, nil
 }
 
-// escape percent-encodes as the CloudEvents bindings do: space, double quote,
-// percent and all outside of printable ASCII.
+// escape percent-encodes as the CloudEvents bindings do: space, double quote, percent and everything outside printable
+// ASCII.
 func escape(s string) string {
 	plain := true
 	for i := range len(s) {
@@ -120,33 +86,32 @@ func escape(s string) string {
 
 func mustEscape(c byte) bool { return c <= ' ' || c > '~' || c == '"' || c == '%' }
 
-func unescape(s string) (v string, err error) {
-	v = s
-	if strings.Contains(s, "%") {
-		if v, err = url.PathUnescape(s); err != nil {
-			return "", fmt.Errorf("%q is not percent-encoded as CloudEvents wants it: %w", s, err)
-		}
-	}
-	if !utf8.ValidString(v) {
-		return "", fmt.Errorf("%q does not decode to UTF-8", s)
-	}
-	return v, nil
-}
-
-// indexOf is an event's place in its commit, from 1.
+// indexOf is an event's position in its commit, from 1.
 type indexOf struct{ index, size int }
 
 func (i indexOf) String() string { return fmt.Sprintf("%d/%d", i.index, i.size) }
 
-// more is how many events of the commit follow.
-func (i indexOf) more() int { return max(0, i.size-i.index) }
+// more returns how many events of the commit follow.
+func (i indexOf) more() int { return i.size - i.index }
 
-func commitPlace(h nats.Header) indexOf {
-	var i indexOf
-	if v := h.Get(commitHeader); v != "" {
-		if _, err := fmt.Sscanf(v, "%d/%d", &i.index, &i.size); err != nil {
-			return indexOf{}
-		}
+// commitPlace returns the position that the record's header states. A record without the header is a commit of its own.
+// The server stores a commit of several events as one batch: a position outside of a batch, or one that continues after
+// the end of its batch, is an error.
+func commitPlace(h nats.Header) (indexOf, error) {
+	v := h.Get(commitHeader)
+	if v == "" {
+		return indexOf{1, 1}, nil
 	}
-	return i
+	index, size, _ := strings.Cut(v, "/")
+	n, err := strconv.Atoi(index)
+	of, err2 := strconv.Atoi(size)
+	i := indexOf{n, of}
+	switch {
+	case err != nil || err2 != nil || n < 1 || n > of || of > maxCommitMessages:
+		return indexOf{}, fmt.Errorf("its header %s is %.20q, which is not a position in a commit of at most %d events", commitHeader, v, maxCommitMessages)
+	case of > 1 && h.Get(jetstreamext.BatchIDHeader) == "",
+		n < of && h.Get(jetstreamext.BatchCommitHeader) != "":
+		return indexOf{}, fmt.Errorf("its header %s is %q, but the rest of that commit was not stored with it", commitHeader, v)
+	}
+	return i, nil
 }

@@ -18,6 +18,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add("Content-Type: application/cloudevents+json; charset=utf-8", []byte(`{"specversion":"1.0","id":"1","source":"/x","type":"t","data_base64":"e30="}`))
 	f.Add("ce-id: %", []byte(" "))
 	f.Add("Millrace-Commit: 2/3\nce-id: 1\nce-source: /x\nce-type: t\nce-specversion: 1.0", []byte(" \t"))
+	f.Add("ce-id: 1\nce-source: /x\nce-type: t\nce-specversion: 1.0\nce-time: 9999-12-31T23:59:59-23:59", []byte(`{}`))
+	f.Add("ce-id: 1\nce-source: /x\nce-type: t\nce-specversion: 1.0\nce-time: 0001-01-01T00:00:00+23:59", []byte(`{}`))
 	f.Fuzz(func(t *testing.T, header string, data []byte) {
 		h := nats.Header{}
 		for line := range strings.SplitSeq(header, "\n") {

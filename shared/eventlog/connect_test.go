@@ -8,6 +8,7 @@ import (
 )
 
 func TestAddressHasNoSecrets(t *testing.T) {
+	t.Parallel()
 	for urls, want := range map[string]string{
 		"nats://127.0.0.1:4222":                          "nats://127.0.0.1:4222",
 		"nats://user:hunter2@a:1, tls://hunter2@b:2/x?y": "nats://a:1,tls://b:2",
@@ -22,6 +23,7 @@ func TestAddressHasNoSecrets(t *testing.T) {
 }
 
 func TestConnectKeepsSecrets(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{"nats://user:hunter2%zz@127.0.0.1:1", "nats://user:hunter2@127.0.0.1:1", "nats://hunter2@127.0.0.1:1", "nats://user:hunter2@127.0.0.1:1x"} {
 		nc, err := eventlog.Connect(url)
 		if err == nil {

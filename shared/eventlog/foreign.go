@@ -10,13 +10,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/failpoint"
 )
 
-// AppendForeign takes an event from outside as it is: its id, source and type
-// stay its own. A second one of the same source, id and type is a duplicate.
-// It hangs on nothing, so that an event of a guarded noun stands behind
-// whatever is newest; but it carries the guard, without which a decision under
-// way at the same time would not see it.
+// AppendForeign appends an event from outside as it is, with its own id, source and type. An event with the same
+// source, id and type as an earlier one is a duplicate. It has no precondition of its own: an event of a guarded noun
+// is appended after the newest event of its noun. It still carries the guard, so that a concurrent decision conflicts
+// with it.
 func (l *Log) AppendForeign(ctx context.Context, e events.Envelope) (Appended, error) {
 	if e.Pipeline == "" {
 		e.Pipeline = events.NoPipeline
@@ -32,7 +32,7 @@ func (l *Log) AppendForeign(ctx context.Context, e events.Envelope) (Appended, e
 	}
 	noun, past := events.Words(e.Type)
 	p := place{e.Pipeline, noun, past, "gateway", events.CauseOf(e.Header), 1}
-	if !slices.Contains(GuardedNouns, noun) || !guarding {
+	if !slices.Contains(GuardedNouns, noun) || !failpoint.Keeps(failpoint.Guard) {
 		return l.commit(ctx, []entry{{place: p, event: e, expect: p.record(), first: true}})
 	}
 	for {
@@ -40,7 +40,7 @@ func (l *Log) AppendForeign(ctx context.Context, e events.Envelope) (Appended, e
 		if err != nil {
 			return Appended{}, err
 		}
-		// The subject itself, which is there once, refuses a second one.
+		// A second one is refused by the subject, which holds one event.
 		done, err := l.commit(ctx, []entry{{place: p, event: e, expect: guardText(e.Pipeline, noun), sequence: newest, first: true}})
 		if !errors.Is(err, ErrMoved) {
 			return done, err
@@ -48,8 +48,7 @@ func (l *Log) AppendForeign(ctx context.Context, e events.Envelope) (Appended, e
 	}
 }
 
-// newest is the sequence of the newest event that the filter matches, 0 if
-// there is none. The leader is asked.
+// newest returns the sequence of the newest record that the filter matches, 0 if it matches no record. The leader is asked.
 func (l *Log) newest(ctx context.Context, filter string) (uint64, error) {
 	req, err := json.Marshal(struct {
 		LastFor string `json:"last_by_subj"`
@@ -63,8 +62,8 @@ func (l *Log) newest(ctx context.Context, filter string) (uint64, error) {
 			Sequence uint64 `json:"seq"`
 		} `json:"message"`
 	}
-	err = l.persist(ctx, func(ctx context.Context) error {
-		m, err := l.nc.RequestWithContext(ctx, getSubject, req)
+	err = l.retry(ctx, func(ctx context.Context) error {
+		m, err := l.nc.RequestWithContext(ctx, l.api+getSubject, req)
 		if err != nil {
 			return err
 		}

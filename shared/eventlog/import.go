@@ -18,45 +18,51 @@ import (
 	"millrace.dev/events"
 )
 
-// ErrOtherHistory says that a pipeline's events are not those that were to be
-// imported, nor a beginning or a continuation of them.
+// ErrOtherHistory means that the pipeline has events that are neither the imported ones nor the beginning of them.
 var ErrOtherHistory = errors.New("the pipeline has a history of its own")
 
-// ErrBadHistory says that what was to be imported is not what a log can hold.
-var ErrBadHistory = errors.New("this is not a history")
+// ErrLives means that the pipeline has events that happened here: what is imported behind them would be decisions that
+// nothing here has made.
+var ErrLives = errors.New("the pipeline lives here already")
 
-// An import is written in batches of whole commits: the largest that a stream
-// takes has 1,000 messages.
+// ErrBadHistory means that the import contains what a log cannot hold.
+var ErrBadHistory = errors.New("this is not a valid history")
+
+// importUser is the user of NATS that may write the events of every function.
+const importUser = "import"
+
+// An import is written in batches of whole commits. A stream accepts at most 1,000 messages in a batch.
 const (
 	importMessages    = 256
 	importBytes       = 4 << 20
 	maxCommitMessages = 1000
 )
 
-// Imported is what became of an import.
+// Imported is the result of an import.
 type Imported struct {
-	// Events is how many the history has, New how many of them were not here.
+	// Events is the number of events in the history, New the number of those that were not here before.
 	Events, New int
 }
 
-// Import takes over the history of a pipeline as another log has it, in its
-// order and commit by commit: places, ids and data stay, and the time of each
-// event becomes its recordedtime. Functions handle none of them (see
-// events.Header.Imported): what followed from them is part of the history.
+// Import appends the history of a pipeline of another log, in its order and commit by commit. Subjects, ids and data stay
+// the same, and the time of each event becomes its recordedtime. Functions do not handle imported events (see
+// events.Header.Imported), since what followed from them is part of the history.
 //
-// The pipeline must have no events here, or some that the history begins with
-// (an import that was broken off goes on), or all of them and more (nothing is
-// changed); else the error is ErrOtherHistory. When somebody else writes into
-// the pipeline meanwhile it is ErrMoved. Events that were appended before an
-// error stay.
+// The pipeline must have no events here, or the beginning of the history (an interrupted import is continued), or all of it
+// and more (nothing is changed); otherwise the error is ErrOtherHistory. If events of that beginning happened here and were
+// not imported, nothing is appended to them, and the error is ErrLives. If something else writes into the pipeline
+// meanwhile, the error is ErrMoved. A program with a user of its own in NATS may not import: ErrDenied. Events that were appended before an error stay.
 func (l *Log) Import(ctx context.Context, pipeline string, history iter.Seq2[Recorded, error]) (Imported, error) {
 	if err := tokenMistake("pipeline", pipeline); err != nil {
 		return Imported{}, err
 	}
+	if l.user != "" && l.user != importUser {
+		return Imported{}, fmt.Errorf("%w: an import writes the events of every function, and the NATS user %s writes its own only", ErrDenied, l.user)
+	}
 	here, stop := iter.Pull2(l.Recorded(ctx, Filter{Pipeline: pipeline}))
 	defer stop()
 	in := importing{log: l, pipeline: pipeline}
-	known := true
+	known, lives := true, false
 	for r, err := range history {
 		if err == nil {
 			err = in.check(r)
@@ -67,6 +73,9 @@ func (l *Log) Import(ctx context.Context, pipeline string, history iter.Seq2[Rec
 		in.done.Events++
 		if known {
 			h, err, more := here()
+			for ; more && err == nil && h.Unreadable != ""; h, err, more = here() {
+				in.last = h.Sequence
+			}
 			if err != nil {
 				return in.done, err
 			}
@@ -76,9 +85,13 @@ func (l *Log) Import(ctx context.Context, pipeline string, history iter.Seq2[Rec
 						ErrOtherHistory, in.done.Events, short(r.Type), r.ID, short(h.Type), h.ID)
 				}
 				in.last = h.Sequence
+				lives = lives || !h.Imported()
 				continue
 			}
 			known = false
+		}
+		if lives {
+			return in.done, fmt.Errorf("%w: it has the first %d events of the history, and they were not imported", ErrLives, in.done.Events-1)
 		}
 		if err := in.take(ctx, r); err != nil {
 			return in.done, err
@@ -90,21 +103,21 @@ func (l *Log) Import(ctx context.Context, pipeline string, history iter.Seq2[Rec
 	return in.done, in.flush(ctx)
 }
 
-// importing is an import under way.
+// importing is an import in progress.
 type importing struct {
 	log      *Log
 	pipeline string
 	done     Imported
-	// last is the sequence of the pipeline's last event here.
+	// last is the sequence of the pipeline's last record here.
 	last uint64
-	// index and more are those of the event before.
+	// index and more are those of the previous event.
 	index, more int
-	// pending are whole commits, and one that is not yet whole.
+	// pending are complete commits, and at most one that is not complete yet.
 	pending []Recorded
 	bytes   int
 }
 
-// check sees that the event can stand where it says.
+// check checks that the event belongs where it says.
 func (in *importing) check(r Recorded) error {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%w: event %d (%s): %w", ErrBadHistory, in.done.Events+1, r.ID, fmt.Errorf(format, args...))
@@ -120,11 +133,13 @@ func (in *importing) check(r Recorded) error {
 	follows := in.more > 0 && r.Index == in.index+1 && r.More == in.more-1
 	switch {
 	case p.pipeline != in.pipeline || r.Pipeline != in.pipeline:
-		return wrong("it is of the pipeline %s, not %s", r.Pipeline, in.pipeline)
+		return wrong("it belongs to the pipeline %s, not %s", r.Pipeline, in.pipeline)
 	case p.noun != noun || p.past != past:
-		return wrong("its type %s does not stand at %s", r.Type, r.Place)
+		return wrong("its type %s does not belong at %s", r.Type, r.Place)
 	case !own && !foreign:
-		return wrong("its id is not the one of its place: it has been changed")
+		return wrong("its id does not match its place: it has been changed")
+	case writable(r.Envelope) != nil:
+		return wrong("%w", writable(r.Envelope))
 	case r.Time.IsZero():
 		return wrong("attribute %s is missing", events.AttributeRecordedTime)
 	case len(r.Data) > events.MaxDataBytes:
@@ -138,20 +153,20 @@ func (in *importing) check(r Recorded) error {
 	return nil
 }
 
-// placeOf reads a subject of the log.
+// placeOf parses a subject of the log.
 func placeOf(subject string) (place, error) {
 	t := strings.Split(subject, ".")
 	if len(t) != 7 || t[0] != root {
-		return place{}, fmt.Errorf("%q is no place in the log", subject)
+		return place{}, fmt.Errorf("%q is not a place in the log", subject)
 	}
 	p := place{pipeline: t[1], noun: t[2], past: t[3], function: t[4], cause: t[5]}
 	n, err := strconv.Atoi(t[6])
 	p.n = n
 	if err = errors.Join(err, tokenMistake("pipeline", p.pipeline), tokenMistake("function", p.function), tokenMistake("cause", p.cause)); err != nil {
-		return place{}, fmt.Errorf("%q is no place in the log: %w", subject, err)
+		return place{}, fmt.Errorf("%q is not a place in the log: %w", subject, err)
 	}
 	if n < 1 || p.subject() != subject {
-		return place{}, fmt.Errorf("%q is no place in the log", subject)
+		return place{}, fmt.Errorf("%q is not a place in the log", subject)
 	}
 	return p, nil
 }
@@ -161,7 +176,7 @@ func same(a, b Recorded) bool {
 		bytes.Equal(plain(a.Data), plain(b.Data))
 }
 
-// plain is JSON as every encoder of the log may have written it.
+// plain normalizes JSON, so that the output of different encoders is equal.
 func plain(data []byte) []byte {
 	var compact, escaped bytes.Buffer
 	if json.Compact(&compact, data) != nil {
@@ -187,8 +202,7 @@ func (in *importing) take(ctx context.Context, r Recorded) error {
 	return nil
 }
 
-// flush appends the pending commits, all of them or none, right behind the
-// pipeline's last event.
+// flush appends the pending commits, all of them or none, directly after the pipeline's last record.
 func (in *importing) flush(ctx context.Context) error {
 	if len(in.pending) == 0 {
 		return nil
@@ -201,15 +215,15 @@ func (in *importing) flush(ctx context.Context) error {
 		sequence, err := in.send(ctx)
 		switch verdict(err) {
 		case done:
-		case look:
-			if sequence, err = in.look(ctx); err != nil {
+		case lookUp:
+			if sequence, err = in.find(ctx); err != nil {
 				return err
 			}
 		case sendAgain:
-			in.log.logger.WarnContext(ctx, "the event log did not answer; sending again", "error", err, "in", backoff)
+			in.log.logger.WarnContext(ctx, "the event log did not answer; the import is sent again", "error", err, "after", backoff)
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("import into the event log: %w (last answer: %w)", ctx.Err(), err)
+				return fmt.Errorf("import into the event log: %w (last answer: %w)", context.Cause(ctx), err)
 			case <-time.After(backoff):
 			}
 			backoff = min(2*backoff, maxBackoff)
@@ -243,7 +257,7 @@ func (in *importing) send(ctx context.Context) (uint64, error) {
 	case in.log.batches <- struct{}{}:
 		defer func() { <-in.log.batches }()
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, context.Cause(ctx)
 	}
 	ack, err := jetstreamext.PublishMsgBatch(ctx, in.log.js, msgs)
 	if err != nil {
@@ -252,7 +266,7 @@ func (in *importing) send(ctx context.Context) (uint64, error) {
 	return ack.Sequence, nil
 }
 
-// importMessage is the event as it stood, with the time of then.
+// importMessage returns the message of an imported event, with its original time.
 func importMessage(r Recorded) *nats.Msg {
 	e := r.Envelope
 	attributes := map[string]string{events.AttributeRecordedTime: e.Time.UTC().Format(time.RFC3339Nano)}
@@ -269,9 +283,8 @@ func importMessage(r Recorded) *nats.Msg {
 	return m
 }
 
-// look finds out what a refusal meant: the batch is there, because an answer
-// was lost, or somebody else has written.
-func (in *importing) look(ctx context.Context) (uint64, error) {
+// find interprets a refusal: either the batch is there, because an answer was lost, or something else has written.
+func (in *importing) find(ctx context.Context) (uint64, error) {
 	last := in.last
 	for _, want := range in.pending {
 		r, ok, err := in.log.Next(ctx, in.pipeline, last+1)
@@ -279,15 +292,15 @@ func (in *importing) look(ctx context.Context) (uint64, error) {
 			return 0, err
 		}
 		if !ok || !same(r, want) {
-			return 0, fmt.Errorf("%w: something else wrote into %s while its history was imported; import it into a system that has nothing of it", ErrMoved, in.pipeline)
+			return 0, fmt.Errorf("%w: something else wrote into %s during the import; import it into a system that does not have the pipeline", ErrMoved, in.pipeline)
 		}
 		last = r.Sequence
 	}
 	return last, nil
 }
 
-// History gives the events of a pipeline for an import elsewhere, up to the
-// end of the newest commit.
+// History returns the events of a pipeline for an import elsewhere, up to the end of the newest commit. Unreadable records
+// are left out.
 func (l *Log) History(ctx context.Context, pipeline string) iter.Seq2[Recorded, error] {
 	return func(yield func(Recorded, error) bool) {
 		var commit []Recorded
@@ -295,6 +308,9 @@ func (l *Log) History(ctx context.Context, pipeline string) iter.Seq2[Recorded, 
 			if err != nil {
 				yield(r, err)
 				return
+			}
+			if r.Unreadable != "" {
+				continue
 			}
 			if commit = append(commit, r); r.More > 0 {
 				continue

@@ -14,7 +14,7 @@ import (
 	"millrace.dev/shared/eventlog"
 )
 
-// written is a log in which commits of all kinds stand: origins, handlings,
+// written is a log with commits of all kinds: origins, handlings,
 // batches, guarded nouns, an event from outside; more than one import batch.
 func written(t testing.TB) *eventlog.Log {
 	t.Helper()
@@ -74,6 +74,7 @@ func comparable(rs []eventlog.Recorded) (out []string) {
 }
 
 func TestImport(t *testing.T) {
+	t.Parallel()
 	from, to := written(t), open(t)
 	want := history(t, from)
 	if len(want) < 700 {
@@ -108,7 +109,7 @@ func TestImport(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	})
-	t.Run("goes on where it broke off, and not where something else came", func(t *testing.T) {
+	t.Run("continues where it broke off, and not where something else came", func(t *testing.T) {
 		l, some := open(t), 400
 		for want[some-1].More > 0 {
 			some++
@@ -127,6 +128,17 @@ func TestImport(t *testing.T) {
 		appendOne(t, other, origin("mine", uploaded("flights/mine")))
 		if _, err := other.Import(t.Context(), "flights", of(want)); !errors.Is(err, eventlog.ErrOtherHistory) {
 			t.Errorf("over another history: %v", err)
+		}
+	})
+	t.Run("nothing is appended to what happened here", func(t *testing.T) {
+		l := open(t)
+		appendOne(t, l, origin("mine", uploaded("flights/mine")))
+		mine := history(t, l)
+		if _, err := l.Import(t.Context(), "flights", of(append(mine, want...))); !errors.Is(err, eventlog.ErrLives) {
+			t.Errorf("behind a pipeline that lives here: %v", err)
+		}
+		if got := history(t, l); len(got) != len(mine) {
+			t.Errorf("%d events were appended", len(got)-len(mine))
 		}
 	})
 	t.Run("somebody writes meanwhile", func(t *testing.T) {
@@ -148,24 +160,25 @@ func TestImport(t *testing.T) {
 }
 
 func TestImportRefuses(t *testing.T) {
+	t.Parallel()
 	from := written(t)
 	for name, tt := range map[string]struct {
 		change func([]eventlog.Recorded) []eventlog.Recorded
 		says   string
 	}{
-		"another pipeline": {func(rs []eventlog.Recorded) []eventlog.Recorded { rs[0].Pipeline = "other"; return rs }, "of the pipeline other"},
-		"a place that is none": {func(rs []eventlog.Recorded) []eventlog.Recorded {
+		"another pipeline": {func(rs []eventlog.Recorded) []eventlog.Recorded { rs[0].Pipeline = "other"; return rs }, "belongs to the pipeline other"},
+		"an invalid place": {func(rs []eventlog.Recorded) []eventlog.Recorded {
 			rs[0].Place = "events.flights.>"
 			return rs
-		}, "no place in the log"},
+		}, "not a place in the log"},
 		"a dot in a token": {func(rs []eventlog.Recorded) []eventlog.Recorded {
 			rs[0].Place = strings.Replace(rs[0].Place, ".gateway.", ".gate.way.", 1)
 			return rs
-		}, "no place in the log"},
+		}, "not a place in the log"},
 		"another type": {func(rs []eventlog.Recorded) []eventlog.Recorded {
 			rs[0].Type = events.ModelApproved{}.EventType()
 			return rs
-		}, "does not stand at"},
+		}, "does not belong at"},
 		"another id": {func(rs []eventlog.Recorded) []eventlog.Recorded { rs[0].ID = "x"; return rs }, "has been changed"},
 		"no time":    {func(rs []eventlog.Recorded) []eventlog.Recorded { rs[0].Time = time.Time{}; return rs }, "recordedtime is missing"},
 		"no JSON":    {func(rs []eventlog.Recorded) []eventlog.Recorded { rs[0].Data = []byte("{"); return rs }, "not JSON"},

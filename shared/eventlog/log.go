@@ -27,110 +27,124 @@ type Log struct {
 	batches chan struct{}
 	// readOnly refuses every append.
 	readOnly bool
-	// own: see Options.
-	own     bool
-	trouble func() error
-	refused *refusal
+	// embedded and degraded: see Options.
+	embedded    bool
+	degraded    func() error
+	lastFailure *lastFailure
+	unreadable  *unreadables
+	// api is the prefix of the JetStream API, made the time at which the stream was made.
+	api  string
+	made time.Time
+	// user, announces and denied: see Options.
+	user      string
+	announces bool
+	denied    *denied
+	// creates says that the program may create streams.
+	creates bool
 }
 
 // Options of a log.
 type Options struct {
 	// Replicas of the stream when it is made; 1 if 0.
 	Replicas int
-	// Trouble says why the server can store nothing now, if that is known; nil
-	// when it can. What is appended meanwhile is refused with it.
-	Trouble func() error
-	// Own says that the server is this process's own and no other's: whatever
-	// answers is the leader.
-	Own    bool
+	// Degraded returns why the server can store nothing now, nil when it can. Appends fail with it meanwhile.
+	Degraded func() error
+	// Embedded means that the server runs in this process and is not part of a cluster, so any reply is the leader's.
+	Embedded bool
+	// User is the connection's user if it has an account of its own with the rights of one program (see Setup). Such a
+	// program cannot create the log: Open waits until it exists.
+	User   string
 	Logger *slog.Logger
+
+	// announces is for a program that appends and does not read.
+	announces bool
+	// setup is for the one user with an account of its own that may create streams.
+	setup  bool
+	denied *denied
 }
 
-// Open opens the log over a connection, and makes its stream if there is none.
-// The connection stays the caller's.
+// Open opens the log over a connection, and creates its stream if it does not exist. Closing the connection is up to the
+// caller.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
-	js, err := jetstream.New(nc)
+	api := jetstream.DefaultAPIPrefix
+	if o.User != "" {
+		api = AccountAPI + "."
+	}
+	js, err := jetstream.NewWithAPIPrefix(nc, api)
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if o.Trouble == nil {
-		o.Trouble = func() error { return nil }
+	if o.Degraded == nil {
+		o.Degraded = func() error { return nil }
 	}
-	l := &Log{nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches), own: o.Own, trouble: o.Trouble, refused: new(refusal)}
+	l := &Log{
+		nc: nc, js: js, logger: o.Logger, batches: make(chan struct{}, maxOpenBatches), embedded: o.Embedded, degraded: o.Degraded,
+		lastFailure: new(lastFailure), unreadable: new(unreadables), api: api, user: o.User, announces: o.announces, denied: o.denied,
+		creates: o.User == "" || o.setup,
+	}
+	if l.announces {
+		return l, nil
+	}
 	if err := l.ensureStream(ctx, max(1, o.Replicas)); err != nil {
 		return nil, fmt.Errorf("open the event log at %s: %w", nc.ConnectedUrlRedacted(), err)
 	}
 	return l, nil
 }
 
-// ensureStream finds or makes the stream. A request that reaches a cluster
-// before it has a leader is never answered, so it is sent again.
+// ensureStream finds or creates the stream. A cluster that has no leader yet never answers, so the request is repeated.
 func (l *Log) ensureStream(ctx context.Context, replicas int) error {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-		err := l.findOrMakeStream(attempt, replicas)
+		err := l.findOrCreateStream(attempt, replicas)
 		cancel()
-		if verdict(err) != sendAgain || ctx.Err() != nil {
+		missing := !l.creates && errors.Is(err, jetstream.ErrStreamNotFound)
+		switch {
+		case verdict(err) != sendAgain && !missing, ctx.Err() != nil:
+			return err
+		case missing:
+			l.logger.WarnContext(ctx, "the event log does not exist yet, and this program may not create it: `relay setup` does; looking again", "after", setupPause)
+		default:
+			l.logger.WarnContext(ctx, "the NATS server does not answer for JetStream; the request is repeated", "error", err)
+			continue
+		}
+		select {
+		case <-time.After(setupPause):
+		case <-ctx.Done():
 			return err
 		}
-		l.logger.WarnContext(ctx, "the NATS server does not answer for JetStream; asking again", "error", err)
 	}
 }
 
-func (l *Log) findOrMakeStream(ctx context.Context, replicas int) error {
-	_, err := l.js.Stream(ctx, Stream)
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return err
+func (l *Log) findOrCreateStream(ctx context.Context, replicas int) error {
+	s, err := l.js.Stream(ctx, Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && l.creates {
+		s, err = l.js.CreateStream(ctx, streamConfig(replicas))
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			s, err = l.js.Stream(ctx, Stream)
+		}
 	}
-	_, err = l.js.CreateStream(ctx, jetstream.StreamConfig{
-		Name:                 Stream,
-		Description:          "Millrace's event log: every fact, for ever",
-		Subjects:             []string{root + ".>"},
-		MaxMsgsPerSubject:    1,
-		Discard:              jetstream.DiscardNew,
-		DiscardNewPerSubject: true,
-		DenyDelete:           true,
-		DenyPurge:            true,
-		AllowDirect:          true,
-		AllowAtomicPublish:   true,
-		Storage:              jetstream.FileStorage,
-		Replicas:             replicas,
-	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil
+	if err == nil {
+		l.made = s.CachedInfo().Created
 	}
 	return err
 }
 
-// Replicas is on how many servers the log is kept, and what is kept beside it
-// should be.
+// Replicas returns the stream's replica count; KV buckets beside it should use the same.
 func (l *Log) Replicas(ctx context.Context) (int, error) {
 	_, info, err := l.stream(ctx, "")
 	if err != nil {
-		return 0, fmt.Errorf("ask for the replicas of the event log: %w", err)
+		return 0, fmt.Errorf("read the replica count of the event log: %w", err)
 	}
 	return max(1, info.Config.Replicas), nil
 }
 
-// JetStream is the log's JetStream, for streams and consumers beside it.
+// JetStream returns the log's JetStream, for streams and consumers beside it.
 func (l *Log) JetStream() jetstream.JetStream { return l.js }
 
-// Ready says whether the log can be reached now.
-func (l *Log) Ready(ctx context.Context) error {
-	if s := l.nc.Status(); s != nats.CONNECTED {
-		return fmt.Errorf("the NATS server at %s is not connected: %s", l.nc.ConnectedUrlRedacted(), s)
-	}
-	if err := l.trouble(); err != nil {
-		return err
-	}
-	_, err := l.js.Stream(ctx, Stream)
-	return err
-}
-
-// Size is the number of events in the log and the bytes they take.
+// Size returns the number of records in the log and the bytes they take.
 func (l *Log) Size(ctx context.Context) (count, bytes uint64, err error) {
 	_, info, err := l.stream(ctx, "")
 	if err != nil {
@@ -139,7 +153,7 @@ func (l *Log) Size(ctx context.Context) (count, bytes uint64, err error) {
 	return info.State.Msgs, info.State.Bytes, nil
 }
 
-// Pipelines lists the pipelines that have events, sorted.
+// Pipelines returns the names of the configured pipelines, sorted.
 func (l *Log) Pipelines(ctx context.Context) ([]string, error) {
 	_, info, err := l.stream(ctx, root+".*.pipeline.configured.>")
 	if err != nil {
@@ -155,9 +169,8 @@ func (l *Log) Pipelines(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// SequenceAt is the sequence of the last event at or before t, 0 if there is
-// none. Where the server's clock had been set back, times come twice, and it is
-// the last before one of them: off by no more than the clock was set back.
+// SequenceAt returns the sequence of the last record at or before t, 0 if there is no such record. Where the server's clock was set
+// back, a time occurs twice, and the result is off by at most the time it was set back.
 func (l *Log) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
 	s, info, err := l.stream(ctx, "")
 	if err != nil {
@@ -171,7 +184,7 @@ func (l *Log) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
 		mid := from + (to-from)/2
 		m, err := s.GetMsg(ctx, mid)
 		if err != nil {
-			return 0, fmt.Errorf("look for the events of %s: %w", t.Format(time.RFC3339), err)
+			return 0, fmt.Errorf("find the events of %s: %w", t.Format(time.RFC3339), err)
 		}
 		if m.Time.After(t) {
 			to = mid

@@ -51,7 +51,7 @@ func Hit(name string) {
 // points as this process does.
 func Environ() []string {
 	var out []string
-	for _, name := range []string{pointVariable, markVariable} {
+	for _, name := range []string{pointVariable, markVariable, withoutVariable} {
 		if v, ok := os.LookupEnv(name); ok {
 			out = append(out, name+"="+v)
 		}

@@ -12,40 +12,31 @@ import (
 	"millrace.dev/shared/eventlog"
 )
 
-// attempts counts how often an event was begun, in a KV bucket beside the log.
-// A delivery known to be the first is not written down: without an entry, one
-// that comes again had as many before it as the receiver knows of.
+// attempts counts how often the handling of an event was started, in a KV
+// bucket beside the log. First deliveries are not recorded. If a redelivery has
+// no entry, the receiver's own count is used.
 type attempts struct{ kv jetstream.KeyValue }
 
 type attempt struct {
-	// Count is how many attempts were the event's own fault: they ended in an
-	// error, or with the process while nothing else was being handled.
+	// Count is how many attempts failed through the event's own fault: with an
+	// error, or with the end of the process while nothing else was handled.
 	Count int `json:"count"`
-	// Silent is how many were begun since the last that ended in a word. What
-	// begins is one of them until it ends.
-	Silent int       `json:"silent"`
-	First  time.Time `json:"first"`
+	// Unreported counts the attempts started since the last one that reported a
+	// result, including any still running.
+	Unreported int       `json:"silent"`
+	First      time.Time `json:"first"`
 }
 
-// silentTogether is after how many attempts in a row that ended without a word
-// an event is handled alone. Until then any of the events that were being
-// handled may have ended the process, or none.
-const silentTogether = 2
+// maxUnreported attempts in a row may run beside other handlers. After that the
+// event is handled in isolation: before, we cannot tell which of the events in
+// flight, if any, crashed the process.
+const maxUnreported = 2
 
-// alone says that nothing else is to be handled meanwhile.
-func (a attempt) alone() bool { return a.Silent > silentTogether }
-
-// attemptsKept bounds how long a count is remembered.
-const attemptsKept = 7 * 24 * time.Hour
+// alone reports whether the attempt must run in isolation.
+func (a attempt) alone() bool { return a.Unreported > maxUnreported }
 
 func openAttempts(ctx context.Context, log *eventlog.Log) (*attempts, error) {
-	replicas, err := log.Replicas(ctx)
-	if err != nil {
-		return nil, err
-	}
-	kv, err := log.JetStream().CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: "ATTEMPTS", Description: "How often an event was begun by a function, from the second time on", History: 1, TTL: attemptsKept, Replicas: replicas,
-	})
+	kv, err := log.Bucket(ctx, eventlog.Attempts)
 	if err != nil {
 		return nil, err
 	}
@@ -56,23 +47,23 @@ func attemptKey(function string, h events.Header) string {
 	return function + "." + events.CauseOf(h)
 }
 
-// next is the attempt that would begin now. Made alone it counts at once.
+// next returns the attempt that would start now. In isolation it counts at once.
 func (a *attempts) next(ctx context.Context, function string, d Delivery) (attempt, error) {
 	if !d.Again {
-		return attempt{Silent: 1, First: time.Now().UTC()}, nil
+		return attempt{Unreported: 1, First: time.Now().UTC()}, nil
 	}
 	at, err := a.get(ctx, function, d)
 	if err != nil {
 		return attempt{}, err
 	}
-	at.Silent++
+	at.Unreported++
 	if at.alone() {
 		at.Count++
 	}
 	return at, nil
 }
 
-// begin writes an attempt down before it is made.
+// begin records an attempt before it starts.
 func (a *attempts) begin(ctx context.Context, function string, d Delivery, at attempt) error {
 	if !d.Again {
 		return nil
@@ -85,21 +76,22 @@ func (a *attempts) failed(ctx context.Context, function string, d Delivery, at a
 	if !at.alone() {
 		at.Count++
 	}
-	at.Silent = 0
+	at.Unreported = 0
 	return at, a.put(ctx, function, d.Header, at)
 }
 
-// deferred takes an attempt back that ended in Later.
-func (a *attempts) deferred(ctx context.Context, function string, d Delivery, at attempt) error {
+// uncounted takes an attempt back that ended without a fault of the event: in
+// Later, or because the process is stopping.
+func (a *attempts) uncounted(ctx context.Context, function string, d Delivery, at attempt) error {
 	if at.alone() {
 		at.Count--
 	}
-	at.Silent = 0
+	at.Unreported = 0
 	return a.put(ctx, function, d.Header, at)
 }
 
 func (a *attempts) get(ctx context.Context, function string, d Delivery) (attempt, error) {
-	first := attempt{Silent: d.Before, First: d.Time}
+	first := attempt{Unreported: d.Before, First: d.Time}
 	if d.Before == 0 {
 		first.First = time.Now().UTC()
 	}
@@ -112,7 +104,7 @@ func (a *attempts) get(ctx context.Context, function string, d Delivery) (attemp
 	}
 	var at attempt
 	if err := json.Unmarshal(e.Value(), &at); err != nil {
-		return first, nil //nolint:nilerr // an entry that cannot be read counts as none
+		return first, nil //nolint:nilerr // an unreadable entry counts as no entry
 	}
 	return at, nil
 }

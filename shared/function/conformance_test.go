@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,7 @@ import (
 const pipeline = "flights"
 
 // subject is a function under test: what it does is said by the version asked
-// for. It hears evaluation.requested and announces training.requested.
+// for. It handles evaluation.requested and emits training.requested.
 type subject struct {
 	mu     sync.Mutex
 	calls  map[int]int
@@ -59,10 +60,12 @@ func announce(reason string) ([]events.Data, error) {
 }
 
 // receiver lets a function receive the events of the bench's log.
-type receiver func(t *testing.T, b *functiontest.Bench, f function.Function)
+type receiver func(t *testing.T, b *functiontest.Env, f function.Function)
 
-func pulled(t *testing.T, b *functiontest.Bench, f function.Function) {
-	trigger := triggers.Trigger{Name: "subject", Function: "subject", Types: []string{events.EvaluationRequested{}.EventType()}}
+// trigger leads the log's events to the subject.
+var trigger = triggers.Trigger{Name: "subject", Function: "subject", Types: []string{events.EvaluationRequested{}.EventType()}}
+
+func pulled(t *testing.T, b *functiontest.Env, f function.Function) {
 	in, err := function.Start(t.Context(), "subject", f, b.Deps(t, "subject"), function.StartOptions{Trigger: trigger, Retry: functiontest.Retry})
 	if err != nil {
 		t.Fatal(err)
@@ -77,14 +80,14 @@ func pulled(t *testing.T, b *functiontest.Bench, f function.Function) {
 // pushed sends the log's events to the function as a broker and a relay do:
 // binary and structured in turn, each twice, again after a 5xx, and again when
 // a deferral is due.
-func pushed(t *testing.T, b *functiontest.Bench, f function.Function) {
+func pushed(t *testing.T, b *functiontest.Env, f function.Function) {
 	m := function.NewMux("subject")
 	f.Register(m)
 	r, err := function.NewRuntime(t.Context(), m, b.Deps(t, "subject"), functiontest.Retry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(function.Receiver(r))
+	server := httptest.NewServer(function.Receiver(r, trigger))
 	t.Cleanup(server.Close)
 	ctx, cancel := context.WithCancel(context.Background())
 	var sending sync.WaitGroup
@@ -143,6 +146,9 @@ func post(ctx context.Context, t *testing.T, url string, e events.Envelope, stru
 	for k, v := range e.Extensions() {
 		ce.SetExtension(k, v)
 	}
+	if e.Sequence > 0 {
+		ce.SetExtension(function.AttributeSequence, strconv.FormatUint(e.Sequence, 10))
+	}
 	if err := ce.SetData("application/json", e.Data); err != nil {
 		t.Error(err)
 	}
@@ -179,7 +185,7 @@ func TestReceivers(t *testing.T) {
 	t.Run("push", func(t *testing.T) { conformance(t, functiontest.New(t), pushed) })
 }
 
-func conformance(t *testing.T, b *functiontest.Bench, receive receiver) {
+func conformance(t *testing.T, b *functiontest.Env, receive receiver) {
 	const (
 		plain = iota + 1
 		nothing
@@ -194,7 +200,7 @@ func conformance(t *testing.T, b *functiontest.Bench, receive receiver) {
 	)
 	var spent atomic.Int64
 	s := &subject{calls: map[int]int{}, handle: func(ctx context.Context, call int, e events.Event[events.EvaluationRequested], p *state.Pipeline) ([]events.Data, error) {
-		if e.Sequence != 0 && len(p.Models) == 0 { // the fold reaches what was announced before
+		if e.Sequence != 0 && len(p.Models) == 0 { // the fold reaches what was emitted before
 			return nil, errors.New("the state lacks the registered model")
 		}
 		switch e.Data.Version {
@@ -230,7 +236,7 @@ func conformance(t *testing.T, b *functiontest.Bench, receive receiver) {
 	b.Announce(t, pipeline, "gateway", events.ModelRegistered{Model: model}, events.ModelRegistered{Model: model})
 	receive(t, b, s)
 
-	// record gives what one handling left in the log.
+	// record returns what one handling left in the log.
 	record := func(version int) (asked events.Envelope, left []events.Envelope) {
 		t.Helper()
 		asked = b.Announce(t, pipeline, "gateway", events.EvaluationRequested{Version: version})[0]

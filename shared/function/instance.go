@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
+	"time"
 
+	"millrace.dev/shared/access"
 	"millrace.dev/triggers"
 )
 
@@ -28,72 +29,76 @@ type Readier interface {
 
 // Server is a function that answers HTTP. Its patterns are registered beside
 // those of the functions it shares a process with.
-type Server interface{ Routes(mux *http.ServeMux) }
+type Server interface{ Routes(mux *access.Mux) }
 
-// Decider is a function whose handlings only decide, on the event and the
-// state. More of them at a time share the questions to the log's leader; one
-// that reads data would only wait for its turn with its deadline running.
-type Decider interface{ Decides() }
-
-// Instance is a function that receives events.
+// Instance is a started function.
 type Instance struct {
 	name     string
 	function Function
 	runtime  *Runtime
 	pull     *pull
+	receiver http.Handler // nil unless events are pushed
 	cancel   context.CancelFunc
 }
 
-// Start starts a function and lets it receive from the log, by pull. It goes
-// on when ctx ends, until Stop.
+// Start starts a function that receives events from the log, by pull. It runs
+// until Stop, also after ctx has ended.
 func Start(ctx context.Context, name string, f Function, d Deps, o StartOptions) (*Instance, error) {
-	in, err := prepare(ctx, name, f, d, o)
-	if err != nil {
-		return nil, err
+	in, err := prepare(ctx, name, f, d, &o)
+	if err != nil || len(in.runtime.mux.handlers) == 0 {
+		return in, err // without handlers it answers requests only
 	}
-	if len(in.runtime.mux.handlers) == 0 {
-		return in, nil // it answers requests only
-	}
-	t := o.Trigger
-	if t.Function == "" {
-		if t, err = triggers.For(name); err != nil {
-			return nil, errors.Join(err, in.Stop(ctx))
-		}
-	}
-	if in.pull, err = startPull(ctx, in.runtime, t, workers(f, o)); err != nil {
+	if in.pull, err = startPull(ctx, in.runtime, o); err != nil {
 		return nil, errors.Join(err, in.Stop(ctx))
 	}
 	return in, nil
 }
 
-// StartOptions say how a function receives.
+// StartPushed starts a function to which a broker pushes the log's events. Its
+// Routes include the Receiver.
+func StartPushed(ctx context.Context, name string, f Function, d Deps, o StartOptions) (*Instance, error) {
+	in, err := prepare(ctx, name, f, d, &o)
+	if err != nil || len(in.runtime.mux.handlers) == 0 {
+		return in, err
+	}
+	in.receiver = Receiver(in.runtime, o.Trigger)
+	return in, nil
+}
+
+// StartOptions configure how a function receives. Zero fields have the defaults
+// that are named.
 type StartOptions struct {
-	// Trigger leads events to the function; the embedded one by default.
+	// Trigger selects the function's events; the embedded one of its name.
 	Trigger triggers.Trigger
-	// Workers bounds the handlings at a time; 0 for four per processor, and
-	// sixteen of a Decider.
+	// Workers bounds the handlers that run at a time; 4 per processor, and 16
+	// if they only decide (Mux.DecidesOnly).
 	Workers int
-	// Retry of failed handlings; DefaultRetry when zero.
+	// Retry of failed handlings; DefaultRetry.
 	Retry Retry
+	// AckWait is after how long JetStream delivers an event again that was
+	// neither acknowledged nor reported to be in progress; 10 seconds. The
+	// runtime reports progress every third of it.
+	AckWait time.Duration
 }
 
-func workers(f Function, o StartOptions) int {
-	if o.Workers > 0 {
-		return o.Workers
-	}
-	if _, ok := f.(Decider); ok {
-		return 16 * runtime.GOMAXPROCS(0)
-	}
-	return 4 * runtime.GOMAXPROCS(0)
-}
-
-// prepare makes the runtime and starts what the function itself starts.
-func prepare(ctx context.Context, name string, f Function, d Deps, o StartOptions) (*Instance, error) {
+// prepare makes the runtime and starts what the function itself starts. It sets
+// the defaults of o.
+func prepare(ctx context.Context, name string, f Function, d Deps, o *StartOptions) (*Instance, error) {
+	m := NewMux(name)
+	f.Register(m)
 	if o.Retry == (Retry{}) {
 		o.Retry = DefaultRetry
 	}
-	m := NewMux(name)
-	f.Register(m)
+	if o.Trigger.Function == "" && len(m.handlers) > 0 {
+		var err error
+		if o.Trigger, err = triggers.For(name); err != nil {
+			return nil, err
+		}
+	}
+	o.Workers = m.workers(o.Workers)
+	if o.AckWait == 0 {
+		o.AckWait = defaultAckWait
+	}
 	r, err := NewRuntime(ctx, m, d, o.Retry)
 	if err != nil {
 		return nil, err
@@ -108,17 +113,18 @@ func prepare(ctx context.Context, name string, f Function, d Deps, o StartOption
 	return &Instance{name: name, function: f, runtime: r, cancel: cancel}, nil
 }
 
-// Receiver answers a Knative broker's deliveries for the instance.
-func (in *Instance) Receiver() http.Handler { return Receiver(in.runtime) }
-
-// Routes registers what the function answers by HTTP, if anything.
-func (in *Instance) Routes(mux *http.ServeMux) {
+// Routes registers what the function answers by HTTP, and the receiver of
+// pushed events.
+func (in *Instance) Routes(mux *access.Mux) {
 	if s, ok := in.function.(Server); ok {
 		s.Routes(mux)
 	}
+	if in.receiver != nil {
+		mux.Handle(access.Public, "/", in.receiver) // a push is a hint only: see Receiver
+	}
 }
 
-// Ready says whether the function can work now.
+// Ready returns why the function cannot work now, nil if it can.
 func (in *Instance) Ready(ctx context.Context) error {
 	if err := in.runtime.deps.Log.Ready(ctx); err != nil {
 		return err
@@ -129,7 +135,8 @@ func (in *Instance) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Stop lets what is being handled end, within ctx.
+// Stop receives no more events, lets the running handlers end and the function
+// flush what it holds, within ctx.
 func (in *Instance) Stop(ctx context.Context) error {
 	var errs []error
 	if in.pull != nil {

@@ -8,23 +8,23 @@ import (
 	"millrace.dev/events"
 )
 
-// Nothing is what a handler returns when there is nothing to announce. The
-// reason stands in the log, as event.handled.
+// Nothing is what a handler returns when there is nothing to emit. The log
+// keeps the reason, as event.handled.
 func Nothing(format string, args ...any) ([]events.Data, error) {
 	return []events.Data{events.EventHandled{Reason: fmt.Sprintf(format, args...)}}, nil
 }
 
-// Reject says that the event will never be handled: it becomes a dead letter
-// with err as the reason. Not for bad data of a person, which is answered by
-// an event of its own.
+// Reject marks an event that can never be handled: it becomes a dead letter
+// with err as the reason. Do not use it for invalid user data; emit a rejection
+// event instead.
 func Reject(err error) error { return &rejected{err} }
 
 type rejected struct{ error }
 
 func (r *rejected) Unwrap() error { return r.error }
 
-// Later says that the event is to come again after d; it is not counted as an
-// attempt. err is what is waited for.
+// Later requests the event again after d; this does not count as an attempt.
+// err is what the handler waits for.
 func Later(d time.Duration, err error) error { return &later{err, d} }
 
 type later struct {
@@ -34,20 +34,20 @@ type later struct {
 
 func (l *later) Unwrap() error { return l.error }
 
-// Outcome is what became of one delivery.
+// Outcome is the result of one delivery.
 type Outcome struct {
-	// Events are what the handling committed: a dead letter too.
+	// Events are the events that the handling committed, a dead letter included.
 	Events []events.Envelope
-	// Duplicate says that the event had been handled before.
+	// Duplicate means that the event had been handled before.
 	Duplicate bool
-	// Err is set when the event must come again, After when.
+	// Err is set when the event must be delivered again, After is when.
 	Err   error
 	After time.Duration
-	// Deferred tells Later from an error.
+	// Deferred distinguishes Later from an error.
 	Deferred bool
 }
 
-// name is the outcome's word in the metrics.
+// name is the outcome's label in the metrics.
 func (o Outcome) name() string {
 	switch {
 	case o.Deferred:
@@ -63,6 +63,6 @@ func (o Outcome) name() string {
 }
 
 func isRejected(err error) bool {
-	var r *rejected
-	return errors.As(err, &r)
+	_, ok := errors.AsType[*rejected](err)
+	return ok
 }

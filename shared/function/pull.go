@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 
 	"millrace.dev/events"
 	"millrace.dev/shared/eventlog"
@@ -17,89 +18,105 @@ import (
 )
 
 const (
-	// ackWait is when JetStream delivers again what was neither acknowledged
-	// nor said to be in progress.
-	ackWait = 10 * time.Second
-	// maxAckPending bounds the deliveries that wait, for a worker or for their
+	// defaultAckWait is the default of StartOptions.AckWait.
+	defaultAckWait = 10 * time.Second
+	// maxAckPending bounds the deliveries that wait for a worker or for their
 	// next attempt.
 	maxAckPending = 2000
-	// pollFor is how long the server holds a request for events while there are
-	// none, and so what a stop may take: a request that was taken back instead
-	// could cross with an event, which would then come a second time.
+	// pollFor is the long-poll timeout, and therefore the longest that a stop
+	// without running handlers takes. A pending fetch is not canceled: an event
+	// already on its way would be redelivered.
 	pollFor = 500 * time.Millisecond
 )
 
 // pull receives a function's events from the log: a durable consumer, narrowed
-// to the trigger's types by subject; the trigger's other attributes are
-// matched here.
+// to the trigger's types by subject. triggers/<function>.yaml says which events
+// those are; the trigger's other attributes are matched here.
 type pull struct {
 	runtime *Runtime
 	trigger triggers.Trigger
 	logger  *slog.Logger
-	workers chan struct{}
+	ackWait time.Duration
+	// queue holds the fetched events that wait for a worker, in the log's order.
+	queue chan fetched
+	// room bounds the events that were fetched and are not done.
+	room    *semaphore.Weighted
+	batch   int64
 	running sync.WaitGroup
-	quit    context.CancelFunc // asks for no more
-	closed  chan struct{}      // closed when nothing more can come
+	quit    context.CancelFunc // ends fetching
 	cancel  context.CancelFunc
 }
 
-// startPull begins to receive. workers bounds the handlings at a time.
-func startPull(ctx context.Context, r *Runtime, t triggers.Trigger, workers int) (*pull, error) {
+// fetched is an event that was fetched, and the timer that reports its progress.
+type fetched struct {
+	message  jetstream.Msg
+	progress *time.Timer
+}
+
+// startPull begins to receive.
+func startPull(ctx context.Context, r *Runtime, o StartOptions) (*pull, error) {
 	var filters []string
-	for _, name := range t.Types {
+	for _, name := range o.Trigger.Types {
 		filters = append(filters, eventlog.TypeFilter(name))
 	}
 	c, err := r.deps.Log.JetStream().CreateOrUpdateConsumer(ctx, eventlog.Stream, jetstream.ConsumerConfig{
 		Durable: r.mux.name, Description: "deliveries to the function " + r.mux.name,
-		FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy, AckWait: o.AckWait,
 		MaxDeliver: -1, MaxAckPending: maxAckPending,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("subscribe %s to the event log: %w", r.mux.name, err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	asking, quit := context.WithCancel(ctx)
+	fetching, quit := context.WithCancel(ctx)
 	p := &pull{
-		runtime: r, trigger: t, logger: r.deps.Logger, workers: make(chan struct{}, workers),
-		quit: quit, closed: make(chan struct{}), cancel: cancel,
+		runtime: r, trigger: o.Trigger, logger: r.deps.Logger, ackWait: o.AckWait, batch: 2 * int64(o.Workers),
+		queue: make(chan fetched, 4*o.Workers), room: semaphore.NewWeighted(4 * int64(o.Workers)),
+		quit: quit, cancel: cancel,
 	}
-	go p.run(ctx, asking, c, 2*workers)
+	for range o.Workers {
+		p.running.Go(func() { p.work(ctx) })
+	}
+	go p.run(ctx, fetching, c)
 	return p, nil
 }
 
-// run asks for up to batch events at a time while asking lives. What was asked
-// of a server that ended is asked again.
-func (p *pull) run(ctx, asking context.Context, c jetstream.Consumer, batch int) {
-	defer close(p.closed)
-	for disturbed := false; asking.Err() == nil; {
-		got, err := c.Fetch(batch, jetstream.FetchMaxWait(pollFor))
+// run fetches events until fetching ends. It fetches only what it can take at
+// once: an event that waited in a buffer would be redelivered meanwhile.
+func (p *pull) run(ctx, fetching context.Context, c jetstream.Consumer) {
+	defer close(p.queue)
+	for failing := false; p.room.Acquire(fetching, p.batch) == nil; {
+		got, err := c.Fetch(int(p.batch), jetstream.FetchMaxWait(pollFor))
+		unused := p.batch
 		if err == nil {
 			for m := range got.Messages() {
-				p.receive(ctx, m)
+				unused--
+				p.queue <- fetched{m, p.reportProgress(m)} // there is room for it
 			}
 			err = got.Error()
 		}
+		p.room.Release(unused)
 		if err != nil {
-			if !disturbed {
-				p.logger.Warn("receiving from the event log was disturbed", "error", err)
+			if !failing {
+				p.logger.WarnContext(ctx, "fetching from the event log failed; trying again", "error", err, "after", pollFor)
 			}
 			select {
-			case <-asking.Done():
+			case <-fetching.Done():
 			case <-time.After(pollFor):
 			}
 		}
-		disturbed = err != nil
+		failing = err != nil
 	}
 }
 
-// stop asks for no more events, handles what has been delivered until ctx
-// ends, and leaves the rest to be delivered again.
+// stop fetches no more events and handles what was fetched until ctx ends. Then
+// it cancels the handlers, which get a moment to return, and leaves their
+// events to be delivered again.
 func (p *pull) stop(ctx context.Context) error {
 	p.quit()
 	defer p.cancel()
 	idle := make(chan struct{})
 	go func() {
-		<-p.closed // until then a delivery may still begin
 		p.running.Wait()
 		close(idle)
 	}()
@@ -107,27 +124,36 @@ func (p *pull) stop(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s stopped while events were being handled; they are delivered again", p.runtime.mux.name)
+	}
+	p.cancel()
+	select {
+	case <-idle:
+	case <-time.After(2 * interruptedTimeout):
+	}
+	return fmt.Errorf("%s stopped while events were being handled; they are delivered again", p.runtime.mux.name)
+}
+
+// work handles one event after another, in the order of the queue, until the
+// queue is closed. Once ctx has ended it gives them back.
+func (p *pull) work(ctx context.Context) {
+	for e := range p.queue {
+		if ctx.Err() != nil {
+			_ = e.message.Nak() // if that is lost, it comes again after the ack wait
+		} else if err := p.deliver(ctx, e.message, e.progress); err != nil && ctx.Err() == nil {
+			p.logger.WarnContext(ctx, "an acknowledgement was not sent; the event is delivered again", "error", err)
+		}
+		e.progress.Stop()
+		p.room.Release(1)
 	}
 }
 
-func (p *pull) receive(ctx context.Context, m jetstream.Msg) {
-	p.workers <- struct{}{}
-	p.running.Add(1)
-	go func() {
-		defer func() { <-p.workers; p.running.Done() }()
-		if err := p.deliver(ctx, m); err != nil && ctx.Err() == nil {
-			p.logger.Warn("an acknowledgement was not sent; the event is delivered again", "error", err)
-		}
-	}()
-}
-
-// deliver handles one message and says what became of it.
-func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
+// deliver handles one message and answers JetStream. It stops reporting
+// progress before it does.
+func (p *pull) deliver(ctx context.Context, m jetstream.Msg, progress *time.Timer) error {
 	e, err := eventlog.FromMessage(m)
 	if err != nil {
-		// Only a bare publish past the gateway can have written it.
-		p.logger.Error("an event of the log cannot be read; it is passed over", "subject", m.Subject(), "error", err)
+		// Only a bare publish that bypassed the gateway can have written it.
+		p.logger.ErrorContext(ctx, "an event of the log cannot be read and is skipped", "subject", m.Subject(), "error", err)
 		return m.TermWithReason(err.Error())
 	}
 	if !p.trigger.Matches(Attributes(e)) {
@@ -137,16 +163,15 @@ func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
 	if err != nil {
 		return err
 	}
-	alive := stillAlive(m)
 	d := Delivery{Envelope: e}
 	if meta.NumDelivered > 1 {
 		d.Again, d.Before = true, 1
 	}
-	if ackFirst {
+	if !failpoint.Keeps(failpoint.AckLast) {
 		return errors.Join(m.Ack(), p.runtime.Handle(ctx, d).Err)
 	}
 	o := p.runtime.Handle(ctx, d)
-	alive.Stop()
+	progress.Stop()
 	if o.Err != nil {
 		return m.NakWithDelay(o.After)
 	}
@@ -156,26 +181,27 @@ func (p *pull) deliver(ctx context.Context, m jetstream.Msg) error {
 	return err
 }
 
-// stillAlive keeps a delivery from coming again while it is handled.
-func stillAlive(m jetstream.Msg) *time.Timer {
+// reportProgress keeps JetStream from redelivering an event while it is
+// handled. The caller stops the timer.
+func (p *pull) reportProgress(m jetstream.Msg) *time.Timer {
 	var (
-		mu sync.Mutex // held until t is there
+		mu sync.Mutex // held until t is set
 		t  *time.Timer
 	)
 	mu.Lock()
 	defer mu.Unlock()
-	t = time.AfterFunc(ackWait/3, func() {
+	t = time.AfterFunc(p.ackWait/3, func() {
 		if m.InProgress() == nil { // else it has been acknowledged
 			mu.Lock()
 			defer mu.Unlock()
-			t.Reset(ackWait / 3)
+			t.Reset(p.ackWait / 3)
 		}
 	})
 	return t
 }
 
-// Attributes are the event's CloudEvents attributes as triggers see them. What
-// the log delivers carries via: log.
+// Attributes returns the event's CloudEvents attributes as triggers see them.
+// Events that come from the log carry via: log.
 func Attributes(e events.Envelope) map[string]string {
 	a := e.Extensions()
 	a["id"], a["source"], a["type"], a["subject"], a["via"] = e.ID, e.Source, e.Type, e.Subject, "log"

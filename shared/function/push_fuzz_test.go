@@ -1,14 +1,27 @@
 package function_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"millrace.dev/events"
+	"millrace.dev/shared/cloudevent/cloudeventtest"
 	"millrace.dev/shared/function"
 )
+
+// The push receiver accepts what every receiver accepts.
+func TestReadHTTP(t *testing.T) {
+	t.Parallel()
+	cloudeventtest.Run(t, func(_ *testing.T, h http.Header, body []byte) (events.Envelope, error) {
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		r.Header = h
+		return function.ReadHTTP(httptest.NewRecorder(), r)
+	}, "binary", "structured")
+}
 
 // FuzzReadHTTP feeds anything as a CloudEvent over HTTP, in either mode: it is
 // an error, or an event that says what it has to.

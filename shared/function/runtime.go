@@ -5,31 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/artifact"
 	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/failpoint"
 	"millrace.dev/shared/state"
 )
 
-// Deps is what a function works with. The runtime makes it.
+// Deps is what a function works with, provided by the runtime.
 type Deps struct {
 	Log       *eventlog.Log
 	States    *state.Store
 	Artifacts *artifact.Store
 	Logger    *slog.Logger
 	Metrics   prometheus.Registerer
+	// Guard decides which callers of the function's routes may do what.
+	Guard *access.Guard
 	// Traces makes the spans of handlings; nil for none.
 	Traces trace.TracerProvider
-	// Dir is the function's own working folder; what lies in it may be lost.
+	// Dir is the function's own working folder; its content may be lost.
 	Dir string
-	// Room is shared by the functions of a process; nil for one of its own.
-	Room *Room
+	// Isolation is shared by the functions of a process; nil for one of its own.
+	Isolation *Isolation
 }
 
 // Function is what a function package offers.
@@ -45,9 +52,10 @@ type Runtime struct {
 	attempts *attempts
 	retry    Retry
 	handle   handler
+	turns    sync.Map // by pipeline: see again
 }
 
-// Retry says how often and when a failed handling is tried again.
+// Retry configures how often and when a failed handling is tried again.
 type Retry struct {
 	// Attempts after which the event is a dead letter.
 	Attempts int
@@ -60,7 +68,7 @@ type Retry struct {
 // store does not end in dead letters.
 var DefaultRetry = Retry{Attempts: 8, First: 500 * time.Millisecond, Max: 10 * time.Minute}
 
-// pause is how long to wait after the nth attempt.
+// pause returns how long to wait after the nth attempt.
 func (r Retry) pause(n int) time.Duration {
 	d := r.First
 	for range n - 1 {
@@ -77,11 +85,11 @@ func NewRuntime(ctx context.Context, m *Mux, d Deps, retry Retry) (*Runtime, err
 	if err != nil {
 		return nil, fmt.Errorf("open the count of attempts: %w", err)
 	}
-	if d.Room == nil {
-		d.Room = NewRoom()
+	if d.Isolation == nil {
+		d.Isolation = NewIsolation()
 	}
 	r := &Runtime{mux: m, deps: d, attempts: a, retry: retry}
-	// From the outside in: a later one sees what an inner one made of it.
+	// From the outside in: an outer one sees the outcome of the inner ones.
 	r.handle = chain(r.decide,
 		measured(m.name, d.Metrics),
 		logged(d.Logger),
@@ -96,9 +104,9 @@ func NewRuntime(ctx context.Context, m *Mux, d Deps, retry Retry) (*Runtime, err
 // Delivery is one arrival of an event.
 type Delivery struct {
 	events.Envelope
-	// Again says that the event may have been delivered before.
+	// Again means that the event may have been delivered before.
 	Again bool
-	// Before is how many deliveries there were before this one for certain.
+	// Before is the number of earlier deliveries that are known for certain.
 	Before int
 }
 
@@ -114,8 +122,8 @@ func chain(h handler, ms ...middleware) handler {
 	return h
 }
 
-// Handle handles one delivery to its end: when the outcome has no error, its
-// record stands in the log.
+// Handle handles one delivery to its end: when the outcome has no error, the log
+// has its record.
 func (r *Runtime) Handle(ctx context.Context, d Delivery) Outcome {
 	if t := d.Attributes["target"]; t != "" && t != r.mux.name {
 		return Outcome{Duplicate: true} // sent again to another function
@@ -133,13 +141,38 @@ func (r *Runtime) Handle(ctx context.Context, d Delivery) Outcome {
 // has moved.
 const maxDecisions = 50
 
-// decide folds, asks the handler, and commits.
+// again is called before the nth decision on the same delivery. That the log
+// has moved means that another handling was committed. Those of this process
+// that have to decide again do so one at a time for each pipeline, else all but
+// one would fold and decide for nothing; with those of other processes a random
+// pause keeps them out of step. leave lets the next one decide.
+func (r *Runtime) again(ctx context.Context, pipeline string, n int) (leave func(), err error) {
+	leave = func() {}
+	switch {
+	case n == 1:
+		v, _ := r.turns.LoadOrStore(pipeline, semaphore.NewWeighted(1))
+		turn := v.(*semaphore.Weighted) //nolint:forcetypeassert // nothing else is stored
+		if err := turn.Acquire(ctx, 1); err != nil {
+			return leave, err
+		}
+		return func() { turn.Release(1) }, nil
+	case n > 2:
+		select {
+		case <-time.After(rand.N(time.Millisecond << min(n-2, 6))):
+		case <-ctx.Done():
+			return leave, context.Cause(ctx)
+		}
+	}
+	return leave, nil
+}
+
+// decide folds the state, calls the handler, and commits.
 func (r *Runtime) decide(ctx context.Context, d Delivery) Outcome {
 	reg, ok := r.mux.handlers[d.Type]
 	if !ok {
 		return Outcome{Err: Reject(fmt.Errorf("%s has no handler for %s", r.mux.name, d.Type))}
 	}
-	if d.Again && recording {
+	if d.Again && failpoint.Keeps(failpoint.Record) {
 		found, err := r.deps.Log.Record(ctx, d.Pipeline, r.mux.name, events.CauseOf(d.Header))
 		if err != nil {
 			return Outcome{Err: err}
@@ -148,7 +181,12 @@ func (r *Runtime) decide(ctx context.Context, d Delivery) Outcome {
 			return Outcome{Events: found, Duplicate: true}
 		}
 	}
-	for range maxDecisions {
+	for n := range maxDecisions {
+		leave, err := r.again(ctx, d.Pipeline, n)
+		if err != nil {
+			return Outcome{Err: err}
+		}
+		defer leave()
 		view, err := r.deps.States.View(ctx, d.Pipeline)
 		if err != nil {
 			return Outcome{Err: err}
@@ -173,7 +211,7 @@ func (r *Runtime) decide(ctx context.Context, d Delivery) Outcome {
 	return Outcome{Err: fmt.Errorf("%s decided %d times and the log had moved on each time", r.mux.name, maxDecisions)}
 }
 
-// commit makes the handling's commit of what was announced.
+// commit makes the handling's commit of what was emitted.
 func (m *Mux) commit(e events.Envelope, announced []events.Data) eventlog.Commit {
 	if len(announced) == 0 {
 		announced = []events.Data{events.EventHandled{Reason: "nothing to announce"}}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"millrace.dev/config"
 )
@@ -28,11 +29,16 @@ func (e Eps) clip(p float64) float64 {
 
 // Binary are the answers of a binary classifier.
 type Binary struct {
-	// Positive tells whether the row's label is the last class.
+	// Positive reports whether the row's label is the last class.
 	Positive []bool
 	// Score is the probability of the last class.
 	Score []float64
-	Eps   Eps
+	// Weight of each row, at least 0; nil where each weighs 1. A row of weight 0
+	// counts as absent.
+	Weight []float64
+	Eps    Eps
+
+	order []int32 // by score, nil where it is not known yet
 }
 
 var errNoRows = errors.New("there are no rows")
@@ -40,78 +46,118 @@ var errNoRows = errors.New("there are no rows")
 // Rows is the number of rows.
 func (b Binary) Rows() int { return len(b.Score) }
 
-// Pick gives the answers for some of the rows.
+// Pick returns the answers for some of the rows.
 func (b Binary) Pick(rows []int32) Answers {
-	return Binary{Positive: pick(b.Positive, rows), Score: pick(b.Score, rows), Eps: b.Eps}
+	return Binary{Positive: pick(b.Positive, rows), Score: pick(b.Score, rows), Weight: pick(b.Weight, rows), Eps: b.Eps}
+}
+
+// Sorted returns the answers with the order of their scores, so that measuring
+// several metrics sorts once.
+func (b Binary) Sorted() Answers {
+	if b.order == nil {
+		b.order = b.ascending()
+	}
+	return b
 }
 
 // Measure measures one of the metrics of a binary classification.
 func (b Binary) Measure(name string) (Estimate, error) { return finite(b.measure(name)) }
 
 func (b Binary) measure(name string) (Estimate, error) {
-	if b.Rows() == 0 {
+	r := newRows(len(b.Score), b.Weight)
+	if r.some == 0 {
 		return Estimate{}, fmt.Errorf("%s has no value: %w", name, errNoRows)
 	}
 	switch name {
 	case config.MetricROCAUC:
-		return b.rocAUC()
+		return b.rocAUC(r)
+	case config.MetricGini:
+		e, err := b.rocAUC(r)
+		if err != nil {
+			return e, rename(err, config.MetricROCAUC, name)
+		}
+		return e.linear(name, 2, -1), nil
+	case config.MetricKS:
+		return b.ks(r)
 	case config.MetricPRAUC:
-		return b.prAUC()
+		return b.prAUC(r)
 	case config.MetricLogLoss:
-		return b.mean(name, func(positive bool, p float64) float64 {
+		return b.mean(r, name, func(positive bool, p float64) float64 {
 			if !positive {
 				p = 1 - p
 			}
 			return -math.Log(b.Eps.clip(p))
 		}), nil
 	case config.MetricBrier:
-		return b.mean(name, func(positive bool, p float64) float64 {
+		return b.mean(r, name, func(positive bool, p float64) float64 {
 			d := p - indicator(positive)
 			return d * d
 		}), nil
+	case config.MetricECE:
+		return b.equalWidthECE(r), nil
+	case config.MetricECEEqualCount:
+		return b.equalCountECE(r), nil
 	case config.MetricAccuracy:
-		return b.mean(name, func(positive bool, p float64) float64 { return indicator(positive == (p > 0.5)) }), nil
-	case config.MetricPrecision:
-		return b.ratio(name, func(positive, predicted bool) (float64, float64) {
-			return indicator(positive && predicted), indicator(predicted)
-		}), nil
+		return r.share(name, b.right(func(bool) bool { return true }))
 	case config.MetricRecall:
-		return b.ratio(name, func(positive, predicted bool) (float64, float64) {
-			return indicator(positive && predicted), indicator(positive)
-		}), nil
-	case config.MetricF1:
-		return b.ratio(name, func(positive, predicted bool) (float64, float64) {
-			return 2 * indicator(positive && predicted), indicator(positive) + indicator(predicted)
-		}), nil
+		return r.share(name, b.right(func(positive bool) bool { return positive }))
+	case config.MetricSpecificity:
+		return r.share(name, b.right(func(positive bool) bool { return !positive }))
 	}
-	return Estimate{}, fmt.Errorf("%s is no metric of a binary classification", name)
+	if f := confusionMetric(name, 1); f != nil {
+		return b.counted(r, name, f)
+	}
+	return Estimate{}, fmt.Errorf("%s is not a metric of a binary classification", name)
 }
 
-func (b Binary) mean(name string, loss func(positive bool, p float64) float64) Estimate {
+// counted measures a metric of the confusion table.
+func (b Binary) counted(r rows, name string, f func(*confusion) (float64, error)) (Estimate, error) {
+	c := newConfusion(2)
+	classes := func(row int) (label, predicted int32) {
+		return int32(indicator(b.Positive[row])), int32(indicator(b.Score[row] > 0.5))
+	}
+	for i := range b.Score {
+		label, predicted := classes(i)
+		c.add(label, predicted, r.weight(i))
+	}
+	e, err := c.measure(name, f, r, classes)
+	e.Note = c.emptyNote(name, 1)
+	return e, err
+}
+
+// right tells which rows are predicted rightly, among those whose label counts.
+func (b Binary) right(counts func(positive bool) bool) []int8 {
+	right := make([]int8, len(b.Score))
+	for i, p := range b.Score {
+		switch positive := b.Positive[i]; {
+		case !counts(positive):
+			right[i] = absent
+		case positive == (p > 0.5):
+			right[i] = 1
+		}
+	}
+	return right
+}
+
+func (b Binary) mean(r rows, name string, loss func(positive bool, p float64) float64) Estimate {
 	losses := make([]float64, len(b.Score))
 	for i, p := range b.Score {
 		losses[i] = loss(b.Positive[i], p)
 	}
-	return mean(name, losses)
+	return r.mean(name, losses)
 }
 
-// ratio is the estimate of a metric that is a sum over rows by another one.
-func (b Binary) ratio(name string, terms func(positive, predicted bool) (above, below float64)) Estimate {
-	above, below := 0.0, 0.0
-	for i, p := range b.Score {
-		x, z := terms(b.Positive[i], p > 0.5)
-		above, below = above+x, below+z
+// linear returns the estimate of factor*value + offset.
+func (e Estimate) linear(name string, factor, offset float64) Estimate {
+	for i := range e.influence {
+		e.influence[i] *= factor
 	}
-	influence := make([]float64, len(b.Score))
-	if below == 0 {
-		return Estimate{Name: name, influence: influence}
-	}
-	value, perRow := above/below, below/float64(len(b.Score))
-	for i, p := range b.Score {
-		x, z := terms(b.Positive[i], p > 0.5)
-		influence[i] = (x - value*z) / perRow
-	}
-	return estimate(name, value, influence)
+	e.Name, e.Value = name, factor*e.Value+offset
+	return e
+}
+
+func rename(err error, from, to string) error {
+	return errors.New(strings.Replace(err.Error(), from, to, 1))
 }
 
 func indicator(b bool) float64 {

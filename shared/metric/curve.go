@@ -9,29 +9,35 @@ import (
 	"millrace.dev/config"
 )
 
+// sides returns the weights of the positive and of the negative rows, and how
+// many there are of each.
+func (b Binary) sides(r rows) (pos, neg float64, positives, negatives int) {
+	for i, p := range b.Positive {
+		switch w := r.weight(i); {
+		case w > 0 && p:
+			pos += w
+			positives++
+		case w > 0:
+			neg += w
+			negatives++
+		}
+	}
+	return pos, neg, positives, negatives
+}
+
 // rocAUC is the share of pairs of a positive and a negative row in which the
 // positive has the higher score. A row's influence comes from its placement:
 // the share of rows of the other class that it is on the right side of.
-func (b Binary) rocAUC() (Estimate, error) {
-	positives := 0
-	for _, p := range b.Positive {
-		if p {
-			positives++
-		}
-	}
-	pos, neg := float64(positives), float64(len(b.Positive)-positives)
-	if pos == 0 || neg == 0 {
-		return Estimate{}, fmt.Errorf("roc_auc has no value: all %d rows are of one class", len(b.Positive))
+func (b Binary) rocAUC(r rows) (Estimate, error) {
+	pos, neg, positives, negatives := b.sides(r)
+	if positives == 0 || negatives == 0 {
+		return Estimate{}, fmt.Errorf("roc_auc has no value: all %d rows are of one class", r.some)
 	}
 	placement := make([]float64, len(b.Score))
 	var area sum
 	posBelow, negBelow := 0.0, 0.0
-	for ties := range b.ties(b.ascending()) {
-		posHere := 0.0
-		for _, row := range ties {
-			posHere += indicator(b.Positive[row])
-		}
-		negHere := float64(len(ties)) - posHere
+	for ties := range b.ties(b.sorted()) {
+		posHere, negHere := b.weigh(r, ties)
 		ofPositive := (negBelow + negHere/2) / neg
 		ofNegative := (pos - posBelow - posHere/2) / pos
 		for _, row := range ties {
@@ -48,15 +54,66 @@ func (b Binary) rocAUC() (Estimate, error) {
 	// DeLong's variance is the sample variance of the placements within each
 	// class by the class's size.
 	n := float64(len(b.Score))
-	ofPositive, ofNegative := n/math.Sqrt(pos*max(1, pos-1)), n/math.Sqrt(neg*max(1, neg-1))
+	bessel := func(rows int) float64 { return math.Sqrt(float64(rows) / float64(max(1, rows-1))) }
+	ofPositive, ofNegative := n/pos*bessel(positives), n/neg*bessel(negatives)
 	for row, p := range b.Positive {
 		if p {
-			placement[row] = (placement[row] - value) * ofPositive
+			placement[row] = r.weight(row) * (placement[row] - value) * ofPositive
 		} else {
-			placement[row] = (placement[row] - value) * ofNegative
+			placement[row] = r.weight(row) * (placement[row] - value) * ofNegative
 		}
 	}
-	return Estimate{Name: config.MetricROCAUC, Value: value, influence: placement}, nil
+	return Estimate{Name: config.MetricROCAUC, Value: value, rows: r.n, influence: placement}, nil
+}
+
+// weigh returns the weights of the positive and the negative ones of some rows.
+func (b Binary) weigh(r rows, some []int32) (pos, neg float64) {
+	for _, row := range some {
+		if b.Positive[row] {
+			pos += r.weight(int(row))
+		} else {
+			neg += r.weight(int(row))
+		}
+	}
+	return pos, neg
+}
+
+// ks is the greatest difference over all thresholds of the true and the false
+// positive rate, the statistic of Kolmogorov and Smirnov for the scores of both
+// classes. Its influence is that of the difference at the threshold found.
+func (b Binary) ks(r rows) (Estimate, error) {
+	pos, neg, positives, negatives := b.sides(r)
+	if positives == 0 || negatives == 0 {
+		return Estimate{}, fmt.Errorf("ks has no value: all %d rows are of one class", r.some)
+	}
+	order := slices.Clone(b.sorted())
+	slices.Reverse(order)
+	value, threshold, above, falsely := 0.0, math.Inf(1), 0.0, 0.0
+	for ties := range b.ties(order) {
+		p, n := b.weigh(r, ties)
+		above, falsely = above+p, falsely+n
+		if d := above/pos - falsely/neg; d > value {
+			value, threshold = d, b.Score[ties[0]]
+		}
+	}
+	truly := 0.0
+	falsely = 0
+	for i, s := range b.Score {
+		if s >= threshold && b.Positive[i] {
+			truly += r.weight(i)
+		} else if s >= threshold {
+			falsely += r.weight(i)
+		}
+	}
+	influence := make([]float64, len(b.Score))
+	for i, s := range b.Score {
+		if b.Positive[i] {
+			influence[i] = (indicator(s >= threshold) - truly/pos) * r.total / pos
+		} else {
+			influence[i] = -(indicator(s >= threshold) - falsely/neg) * r.total / neg
+		}
+	}
+	return r.estimate(config.MetricKS, value, influence), nil
 }
 
 // prAUC is the mean over the positives of the precision at their score.
@@ -65,9 +122,8 @@ func (b Binary) rocAUC() (Estimate, error) {
 // among all rows that do, it is A/π with A = E[y P(s)/F(s)] and π the share of
 // positives. A row moves A directly, and by what it adds to P and F at every
 // score up to its own; it moves π by being positive.
-func (b Binary) prAUC() (Estimate, error) {
-	n := float64(len(b.Score))
-	order := b.ascending()
+func (b Binary) prAUC(r rows) (Estimate, error) {
+	order := slices.Clone(b.sorted())
 	slices.Reverse(order)
 
 	// From the highest score down, for the precision at each row's score.
@@ -75,21 +131,21 @@ func (b Binary) prAUC() (Estimate, error) {
 	var sumPrecision sum
 	above, positives := 0.0, 0.0
 	for ties := range b.ties(order) {
-		above += float64(len(ties))
-		here := 0.0
-		for _, row := range ties {
-			here += indicator(b.Positive[row])
+		pos, neg := b.weigh(r, ties)
+		above += pos + neg
+		positives += pos
+		if above == 0 {
+			continue
 		}
-		positives += here
 		for _, row := range ties {
 			precision[row] = positives / above
 		}
-		sumPrecision.add(here * positives / above)
+		sumPrecision.add(pos * positives / above)
 	}
 	if positives == 0 {
-		return Estimate{}, fmt.Errorf("pr_auc has no value: none of the %d rows is of the positive class", len(b.Score))
+		return Estimate{}, fmt.Errorf("pr_auc has no value: none of the %d rows is of the positive class", r.some)
 	}
-	value, share := sumPrecision.value()/positives, positives/n
+	value, share := sumPrecision.value()/positives, positives/r.total
 
 	// From the lowest score up, for what a row adds to the precision of the
 	// positives that score at most as much.
@@ -98,12 +154,11 @@ func (b Binary) prAUC() (Estimate, error) {
 	below := 0.0
 	perRow, perRowPrecision := 0.0, 0.0 // sums over positives so far of 1/(nF) and P/(nF²)
 	for ties := range b.ties(order) {
-		atLeast := n - below // rows that score this or more
-		for _, row := range ties {
-			if b.Positive[row] {
-				perRow += 1 / atLeast
-				perRowPrecision += precision[row] / atLeast
-			}
+		atLeast := r.total - below // the weight of rows that score this or more
+		pos, neg := b.weigh(r, ties)
+		if pos > 0 {
+			perRow += pos / atLeast
+			perRowPrecision += pos * precision[ties[0]] / atLeast
 		}
 		for _, row := range ties {
 			y := indicator(b.Positive[row])
@@ -111,9 +166,17 @@ func (b Binary) prAUC() (Estimate, error) {
 			through := y*perRow - perRowPrecision
 			influence[row] = (direct + through - value*share - value*(y-share)) / share
 		}
-		below += float64(len(ties))
+		below += pos + neg
 	}
-	return estimate(config.MetricPRAUC, value, influence), nil
+	return r.estimate(config.MetricPRAUC, value, influence), nil
+}
+
+// sorted returns the rows in the order of their scores, which it does not own.
+func (b Binary) sorted() []int32 {
+	if b.order != nil {
+		return b.order
+	}
+	return b.ascending()
 }
 
 // ties yields runs of rows with equal scores of an order by score.
@@ -132,11 +195,11 @@ func (b Binary) ties(order []int32) func(yield func([]int32) bool) {
 	}
 }
 
-// manyRows is from where on sorting by digits pays.
+// manyRows is the number of rows from which radix sort is faster.
 const manyRows = 1 << 13
 
-// ascending gives the rows in the order of their scores. The order of ties is
-// left open.
+// ascending returns the rows in the order of their scores. The order of ties is
+// unspecified.
 func (b Binary) ascending() []int32 {
 	order := make([]int32, len(b.Score))
 	for i := range order {
@@ -182,4 +245,14 @@ func sortable(f float64) uint64 {
 		return ^u
 	}
 	return u | 1<<63
+}
+
+// stable returns the rows in the order of their scores, equal ones in the order
+// of the rows.
+func (b Binary) stable() []int32 {
+	order := slices.Clone(b.sorted())
+	for ties := range b.ties(order) {
+		slices.Sort(ties)
+	}
+	return order
 }

@@ -2,7 +2,6 @@ package onnx
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"testing"
 )
@@ -67,8 +66,12 @@ func BenchmarkOpen(b *testing.B) {
 func BenchmarkProbeApart(b *testing.B) {
 	loadLibrary(b)
 	c := readGolden(b)["lightgbm"].contract()
+	command, err := ProbeTask.Command()
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
-		if err := ProbeApart(b.Context(), []string{os.Args[0], probeArgument}, "testdata/lightgbm.onnx", c); err != nil {
+		if _, err := ProbeApart(b.Context(), command, "testdata/lightgbm.onnx", c, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

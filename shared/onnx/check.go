@@ -8,14 +8,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"millrace.dev/shared/onnxfile"
 )
 
 // Check compares the model with c and, if they agree, settles how Score feeds it; Score answers by the last contract
 // that passed. The error joins every mismatch, each in words: a person who reads it can mend the trainer.
 //
-// Where the model does not say the shape of an output, Check runs it on made-up rows to find out.
+// Check runs the model on made-up rows to see the shapes of its outputs, which are not always those that the file
+// declares. A model that cannot take made-up rows is judged by what it declares.
 func (m *Model) Check(c Contract) error {
-	p, err := m.newPlan(c)
+	ctx, cancel := context.WithTimeout(context.Background(), measureTime)
+	defer cancel()
+	return m.check(ctx, c, madeUp(c, measuredRows))
+}
+
+// check is Check by the rows of b.
+func (m *Model) check(ctx context.Context, c Contract, b *Batch) error {
+	p, err := m.newPlan(ctx, c, b)
 	if err != nil {
 		return err
 	}
@@ -31,16 +41,21 @@ func (m *Model) Check(c Contract) error {
 	return nil
 }
 
-func (m *Model) newPlan(c Contract) (*plan, error) {
+func (m *Model) newPlan(ctx context.Context, c Contract, b *Batch) (*plan, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
 	p := &plan{contract: c, labels: m.options.Labels}
 	errs := p.planInputs(m.graph.inputs)
 	outputs := m.runnable
-	if len(errs) == 0 && slices.ContainsFunc(outputs, func(t Tensor) bool { return !settled(t) }) {
-		var err error
-		if outputs, err = m.measureOutputs(p); err != nil {
+	if len(errs) == 0 {
+		measured, err := m.measureOutputs(ctx, p, b)
+		switch {
+		case err == nil:
+			outputs = measured
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("running the model to see the shapes of its outputs did not work: %w", err)
+		case slices.ContainsFunc(outputs, func(t Tensor) bool { return !settled(t) }):
 			return nil, fmt.Errorf("the model does not say the shapes of its outputs, and running it to find out did not work: %w", err)
 		}
 	}
@@ -106,17 +121,25 @@ var fits = map[Type][]string{
 // planInputs matches the model's inputs with the features: one tensor for each, or one float matrix for all.
 func (p *plan) planInputs(inputs []Tensor) []error {
 	features := p.contract.Features
+	p.named = slices.Clone(inputs)
 	if len(inputs) == 1 && isFloat(inputs[0]) && (len(features) > 1 || inputs[0].Name != features[0].Name) {
 		return p.planMatrix(inputs[0])
 	}
 	var errs []error
-	for _, f := range features {
-		i := slices.IndexFunc(inputs, func(t Tensor) bool { return t.Name == f.Name })
+	has, wants := names(inputs), p.contract.names()
+	places := onnxfile.MatchInputs(has, wants)
+	for n, f := range features {
+		i := places[n]
 		if i < 0 {
-			errs = append(errs, fmt.Errorf("feature %s (%s) has no input: the model needs an input of this name, %s of shape [N, 1]",
-				f.Name, f.Type, strings.Join(fits[f.Type], " or ")))
+			why := onnxfile.WhyUnmatched(f.Name, has, wants)
+			if why != "" {
+				why = "; " + why
+			}
+			errs = append(errs, fmt.Errorf("feature %s (%s) has no input: the model needs an input of this name, %s of shape [N, 1]%s",
+				f.Name, f.Type, strings.Join(fits[f.Type], " or "), why))
 			continue
 		}
+		p.named[i].Name = f.Name
 		in := inputs[i]
 		if !slices.Contains(fits[f.Type], in.Datatype) {
 			errs = append(errs, fmt.Errorf("input %s is %s, but a feature of type %s goes in as %s",
@@ -133,8 +156,8 @@ func (p *plan) planInputs(inputs []Tensor) []error {
 		}
 		p.inputs = append(p.inputs, in1)
 	}
-	for _, in := range inputs {
-		if !slices.ContainsFunc(features, func(f Feature) bool { return f.Name == in.Name }) {
+	for i, in := range inputs {
+		if !slices.Contains(places, i) {
 			errs = append(errs, fmt.Errorf("input %s (%s) is no feature of the pipeline, its features are %s",
 				in.Name, in.Datatype, list(p.contract.names())))
 		}
@@ -157,7 +180,7 @@ func (p *plan) planMatrix(in Tensor) []error {
 	}
 	for _, f := range features {
 		if f.Type == String || f.Type == Timestamp {
-			errs = append(errs, fmt.Errorf("input %s is a float matrix, which can't hold feature %s of type %s: give the model one input for each feature, named like it",
+			errs = append(errs, fmt.Errorf("input %s is a float matrix, which cannot hold feature %s of type %s: give the model one input for each feature, named like it",
 				in.Name, f.Name, f.Type))
 		}
 	}
@@ -184,7 +207,7 @@ func (p *plan) planOutputs(all, measured []Tensor) []error {
 		}
 	}
 	if len(errs) > 0 {
-		return errs // there can't be another output with the scores
+		return errs // there cannot be another output with the scores
 	}
 	score, err := p.findScore(measured)
 	if err != nil {
@@ -263,6 +286,26 @@ func findLabel(outputs []Tensor) (Tensor, bool) {
 	return found[0], true
 }
 
+// Numbered tells whether classes are 0, 1, 2 and so on. Many trainers and exporters number the classes so, whatever they
+// are called.
+func Numbered(classes []string) bool {
+	for i, class := range classes {
+		if class != strconv.Itoa(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkClassNames compares the contract's classes with those that the model says it answers by.
+func checkClassNames(c Contract, own []string) error {
+	if c.Task == Regression || len(own) != len(c.Classes) || Numbered(own) || slices.EqualFunc(own, c.Classes, strings.EqualFold) {
+		return nil
+	}
+	return fmt.Errorf("the model answers by the classes %s, the pipeline by %s: name the model's classes in model.classes, in this order, or leave model.classes out",
+		list(own), list(c.Classes))
+}
+
 // checkClassOrder compares the contract's classes with those that the model's classifier has built in. If it has the
 // same in another order, every probability would be read as another class's.
 func checkClassOrder(c Contract, lists [][]string) []error {
@@ -280,18 +323,24 @@ func checkClassOrder(c Contract, lists [][]string) []error {
 	return nil
 }
 
-// measureTime bounds how long Check runs a model that does not say its outputs' shapes.
-const measureTime = time.Minute
+const (
+	// measureTime bounds how long Check runs a model to see the shapes of its outputs.
+	measureTime = time.Minute
+	// measuredRows is how many rows it runs: a number that no width is likely to be.
+	measuredRows = 11
+)
 
-// measureOutputs runs the model to see the shapes of its outputs. The number of rows is none that a width is likely to be.
-func (m *Model) measureOutputs(p *plan) ([]Tensor, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), measureTime)
-	defer cancel()
-	const rows = 11
+// measureOutputs runs the model on b to see the shapes of its outputs.
+func (m *Model) measureOutputs(ctx context.Context, p *plan, b *Batch) ([]Tensor, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
 	outputs := slices.Clone(m.runnable)
-	return outputs, m.trial(ctx, p, sampleRows(p.contract, rows), func(i int, v value) error {
+	return outputs, m.trial(ctx, p, b, func(i int, v value) error {
 		outputs[i].Shape = v.GetShape()
-		if len(outputs[i].Shape) > 0 && outputs[i].Shape[0] == rows {
+		if len(outputs[i].Shape) > 0 && outputs[i].Shape[0] == int64(b.Rows) {
 			outputs[i].Shape[0] = -1
 		}
 		return nil

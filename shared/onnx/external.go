@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"millrace.dev/shared/onnxfile"
 )
 
 // checkExternal makes sure that the tensors which lie in other files lie in files of the model's folder, and wholly so.
 // ONNX Runtime maps these files into memory: a path that leads out of the folder would make any file of the machine part
 // of a model, so links are followed before they are judged.
-func checkExternal(folder string, external []externalData) error {
+func checkExternal(folder string, external []onnxfile.External) error {
 	if len(external) == 0 {
 		return nil
 	}
@@ -24,20 +26,20 @@ func checkExternal(folder string, external []externalData) error {
 	refused := map[string]bool{}
 	var errs []error
 	for _, e := range external {
-		if refused[e.location] {
+		if refused[e.Location] {
 			continue
 		}
-		size, known := sizes[e.location]
+		size, known := sizes[e.Location]
 		if !known {
-			if size, err = externalSize(real, e.location); err != nil {
-				refused[e.location] = true
+			if size, err = externalSize(real, e.Location); err != nil {
+				refused[e.Location] = true
 				errs = append(errs, err)
 				continue
 			}
-			sizes[e.location] = size
+			sizes[e.Location] = size
 		}
-		if err := e.checkRange(size); err != nil {
-			refused[e.location] = true
+		if err := checkRange(e, size); err != nil {
+			refused[e.Location] = true
 			errs = append(errs, err)
 		}
 	}
@@ -65,21 +67,21 @@ func externalSize(folder, location string) (int64, error) {
 		return 0, fmt.Errorf("find external data %q: %w", location, err)
 	}
 	if !info.Mode().IsRegular() {
-		return 0, fmt.Errorf("external data %q is no ordinary file", location)
+		return 0, fmt.Errorf("external data %q is not an ordinary file", location)
 	}
 	return info.Size(), nil
 }
 
 // checkRange makes sure that the tensor's bytes are within a file of the given size.
-func (e externalData) checkRange(size int64) error {
-	offset, err1 := externalNumber(e.offset)
-	length, err2 := externalNumber(e.length)
+func checkRange(e onnxfile.External, size int64) error {
+	offset, err1 := externalNumber(e.Offset)
+	length, err2 := externalNumber(e.Length)
 	if err1 != nil || err2 != nil {
-		return fmt.Errorf("external data %q: tensor %q has offset %q and length %q, which are no numbers", e.location, e.tensor, e.offset, e.length)
+		return fmt.Errorf("external data %q: tensor %q has offset %q and length %q, which are not numbers", e.Location, e.Tensor, e.Offset, e.Length)
 	}
 	if offset > size || length > size-offset {
 		return fmt.Errorf("external data %q has %d bytes, but tensor %q is said to be %d bytes from byte %d: the file is cut short or of another model",
-			e.location, size, e.tensor, length, offset)
+			e.Location, size, e.Tensor, length, offset)
 	}
 	return nil
 }

@@ -59,6 +59,11 @@ func Init(libPath string) error {
 		// Fatal: what goes wrong comes back as an error, the library need not also write it to stderr.
 		err := ort.InitializeEnvironment(ort.WithLogLevelFatal())
 		if err == nil {
+			if err = findAPI(path); err != nil {
+				_ = ort.DestroyEnvironment() // for the next candidate
+			}
+		}
+		if err == nil {
 			library.path = path
 			return nil
 		}

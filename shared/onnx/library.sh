@@ -1,5 +1,6 @@
 #!/bin/sh
-# Puts libonnxruntime into a folder: library.sh [FOLDER], by default bin/lib of the repository.
+# Puts libonnxruntime into a folder: library.sh [FOLDER [PLATFORM]], by default bin/lib of the repository and the
+# platform that it runs on; PLATFORM is what uname says, such as Linux-aarch64.
 #
 # The library is taken from the Python wheel of ONNX Runtime, the only place that has it for every platform through an
 # ordinary package index. Version and digests are pinned; the wheel for Python 3.11 is taken whatever Python runs here,
@@ -11,7 +12,8 @@ version=1.24.1
 root=$(CDPATH= cd -- "$(dirname -- "$0")/../.." && pwd)
 folder=${1:-$root/bin/lib}
 
-case "$(uname -s)-$(uname -m)" in
+machine=${2:-$(uname -s)-$(uname -m)}
+case "$machine" in
 Linux-x86_64)
 	file=libonnxruntime.so.$version plain=libonnxruntime.so platform=manylinux_2_28_x86_64 target=x86_64-manylinux_2_28
 	wheel=1cabe71ca14dcfbf812d312aab0a704507ac909c137ee6e89e4908755d0fc60e
@@ -25,7 +27,7 @@ Darwin-arm64)
 	wheel=79b3119ab9f4f3817062e6dbe7f4a44937de93905e3a31ba34313d18cb49e7be
 	library=3c83e0ab9d64abb458527ece72d522ec0271a76d296d459b4632269dbb675c7d ;;
 *)
-	echo "error: no ONNX Runtime $version is known for $(uname -s) on $(uname -m)" >&2
+	echo "error: no ONNX Runtime $version is known for $machine" >&2
 	echo "try: install ONNX Runtime 1.24 or later and name its library in MILLRACE_ONNXRUNTIME" >&2
 	exit 1 ;;
 esac
@@ -66,4 +68,6 @@ fi
 chmod 755 "$work/wheel/onnxruntime/capi/$file"
 mv -f "$work/wheel/onnxruntime/capi/$file" "$folder/$file"
 ln -sf "$file" "$folder/$plain"
+cp "$work/wheel/onnxruntime/LICENSE" "$folder/ONNXRUNTIME-LICENSE"
+cp "$work/wheel/onnxruntime/ThirdPartyNotices.txt" "$folder/ONNXRUNTIME-NOTICES"
 echo "$folder/$file" >&2

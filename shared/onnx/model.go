@@ -7,14 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"millrace.dev/shared/onnxfile"
 )
 
 // Model is a loaded model. All its methods may be called from many goroutines at once.
 type Model struct {
 	options  Options
-	graph    *graph
+	graph    graph
 	session  *ort.DynamicAdvancedSession
 	runnable []Tensor // the outputs that are tensors, in the order the session has them
 
@@ -28,7 +31,7 @@ type Model struct {
 const maxModelBytes = 1<<31 - 1
 
 // Open loads the model at path; external data is read from the folder it is in. The error says what is wrong with the
-// file: that it is no ONNX model, that external data is missing or leads out of the folder, or what ONNX Runtime has
+// file: that it is not an ONNX model, that external data is missing or leads out of the folder, or what ONNX Runtime has
 // against it. Whether the model fits a pipeline is for Check to say.
 func Open(path string, opts Options) (*Model, error) {
 	m, err := open(path, opts)
@@ -51,7 +54,7 @@ func open(path string, opts Options) (*Model, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, errors.New("it is no ordinary file")
+		return nil, errors.New("it is not an ordinary file")
 	case info.Size() == 0:
 		return nil, errors.New("the file is empty")
 	case info.Size() > maxModelBytes:
@@ -61,19 +64,22 @@ func open(path string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	graph, err := readGraph(data)
+	file, err := onnxfile.Read(data)
 	if err != nil {
-		return nil, fmt.Errorf("this is no ONNX model: %w", err)
+		return nil, err
 	}
 	folder, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	if err := checkExternal(folder, graph.external); err != nil {
+	if err := checkExternal(folder, file.External); err != nil {
 		return nil, err
 	}
-	m := &Model{options: opts, graph: graph}
-	// The session gets the bytes that were judged above, not the path: the file may be another one by now.
+	if data, err = file.Runnable(data); err != nil {
+		return nil, err
+	}
+	m := &Model{options: opts, graph: graphOf(file)}
+	// The session gets the bytes that were judged above, made runnable, not the path: the file may be another one by now.
 	if err := m.start(data, folder, threads); err != nil {
 		return nil, fmt.Errorf("ONNX Runtime refuses it: %w", err)
 	}
@@ -118,9 +124,9 @@ func (m *Model) start(data []byte, folder string, threads int) error {
 func (m *Model) Signature() Signature {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	s := Signature{Inputs: m.graph.inputs, Outputs: m.graph.outputs}
+	s := Signature{Inputs: m.graph.inputs, Outputs: m.graph.outputs, Classes: m.graph.classes}
 	if m.plan != nil {
-		s.Outputs = m.plan.outputs
+		s.Inputs, s.Outputs = m.plan.named, m.plan.outputs
 		s.Matrix, s.ScoreOutput, s.LabelOutput = m.plan.matrix, m.plan.score.name, m.plan.label.name
 	}
 	return s
@@ -130,13 +136,18 @@ func (m *Model) Signature() Signature {
 // cancelled context is noticed.
 const maxRows = 4096
 
-// MaxTogether is how many rows ScoreTogether takes.
+// MaxTogether is how many rows RunTogether takes.
 const MaxTogether = maxRows
 
 // Score runs the model over b and writes the answers to out. A missing value becomes NaN where the model takes floats
-// and "" where it takes strings; where it takes an int or a bool it is an error that names column and row. When ctx ends
-// no further rows are begun. After an error out holds nothing of use.
+// and the feature's Missing where it takes strings; where it takes an int or a bool it is an error that names column and row. When ctx ends
+// the run is ended, and the error is the cause of that. After an error out holds nothing of use.
 func (m *Model) Score(ctx context.Context, b *Batch, out *Scores) error {
+	return m.Run(&Job{Context: ctx, Batch: b, Scores: out})
+}
+
+// Run is Score for a job. The error is what Job.Over returns if that ended the run.
+func (m *Model) Run(j *Job) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.closed {
@@ -145,22 +156,16 @@ func (m *Model) Score(ctx context.Context, b *Batch, out *Scores) error {
 	if m.plan == nil {
 		return ErrUnchecked
 	}
-	if err := m.plan.run(ctx, m.session, b, out); err != nil {
-		return fmt.Errorf("score %d rows: %w", b.Rows, err)
+	if err := m.plan.run(m.session, j); err != nil {
+		return fmt.Errorf("score %d rows: %w", j.Batch.Rows, err)
 	}
 	return nil
 }
 
-// Job is a batch and where its answers go.
-type Job struct {
-	Batch  *Batch
-	Scores *Scores
-}
-
-// ScoreTogether runs the model once over the rows of several batches, and gives each its own answers. All of them
-// together have at most MaxTogether rows. An error may be the fault of any of them, and no Scores holds anything of use
-// then: Score tells which it is.
-func (m *Model) ScoreTogether(jobs []Job) error {
+// RunTogether runs the model once over the rows of several jobs, and gives each its own answers. All of them
+// together have at most MaxTogether rows. The run is ended when all of them are over. An error may be the fault of any
+// of them, and no Scores holds anything of use then: Run tells which it is.
+func (m *Model) RunTogether(jobs []Job) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.closed {
@@ -182,10 +187,21 @@ func (m *Model) ScoreTogether(jobs []Job) error {
 	case n > MaxTogether:
 		return fmt.Errorf("score %d rows together: at most %d can be", n, MaxTogether)
 	}
-	if err := m.plan.runPieces(m.session, pieces, n); err != nil {
+	if err := m.plan.runPieces(m.session, jobs, pieces, n); err != nil {
 		return fmt.Errorf("score %d rows of %d batches: %w", n, len(jobs), err)
 	}
 	return nil
+}
+
+// Overdue returns how long ago a run was ended that has not stopped yet, 0 if all have. ONNX Runtime looks between
+// the operators of a graph whether it should stop, so a model that is in one for long is stuck.
+func (m *Model) Overdue() time.Duration {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.plan == nil {
+		return 0
+	}
+	return m.plan.idle.overdue()
 }
 
 // Close waits for running calls and frees the model. Calls that come later get ErrClosed; a second Close does nothing.

@@ -1,6 +1,6 @@
 // Package onnx loads and runs models with ONNX Runtime.
 //
-// A model file is judged twice. Open refuses what is no ONNX model, and what would read files outside its folder.
+// A model file is judged twice. Open refuses what is not an ONNX model, and what would read files outside its folder.
 // Check compares the model's inputs and outputs with what the pipeline file promises (the Contract), reports every
 // mismatch at once, in words, and settles how columns reach tensors. After that Score answers batches of rows, from
 // any number of goroutines; its tensors are made once and used again. A model that nobody has run yet should pass
@@ -11,6 +11,9 @@
 //	var out onnx.Scores
 //	err = m.Score(ctx, &onnx.Batch{Rows: 1, Columns: []onnx.Column{{Name: "distance", Floats: []float64{733}}}}, &out)
 //
+// A number goes in as the nearest that the model's input holds, as a trainer's conversion to float32 has it: 0.1 and the
+// whole number 16,777,217 are rounded for FP32. A number that would become infinite is an error.
+//
 // What is not done: execution providers other than the CPU, and strings that hold a NUL (the binding hands over C
 // strings).
 //
@@ -20,6 +23,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -53,7 +57,13 @@ const (
 type Feature struct {
 	Name   string
 	Type   Type
-	Values []string // what a string column may hold, if that is known; only Probe looks at it, to make up rows
+	Values []string // what the column may hold, if that is known; made-up rows keep to it, as to Min and Max
+	Min    *float64 // the smallest value of an int or a float, nil if not known
+	Max    *float64 // the largest
+	// Required says that the pipeline allows no missing value. Score does not look at it: requests are held to it.
+	Required bool
+	// Missing is what a missing string is for the model.
+	Missing string
 }
 
 // Contract is what the pipeline file promises about its model.
@@ -61,6 +71,8 @@ type Contract struct {
 	Task     string
 	Features []Feature // in the order a float matrix has its columns
 	Classes  []string  // in the order of the columns of `probabilities`; empty for a regression
+	// BatchDependent allows a row's answer to depend on the rows beside it.
+	BatchDependent bool
 }
 
 // Tensor describes an input or an output, in the words of the Open Inference Protocol.
@@ -72,15 +84,35 @@ type Tensor struct {
 
 // Signature is what goes into a model and what comes out.
 type Signature struct {
+	// Inputs are named like the features that they take after Check, like the
+	// model names them before.
 	Inputs  []Tensor
 	Outputs []Tensor
+	// Classes are those that the model says it answers by, in the order of their
+	// probabilities; nil if it does not say.
+	Classes []string
 	// Matrix says that the model takes all features as one float matrix. Known after Check.
 	Matrix bool
 	// ScoreOutput is the output with the probabilities or the predictions, LabelOutput the one with the predicted
-	// classes, "" if there is none. Known after Check.
+	// classes, "" if the model has no such output. Known after Check.
 	ScoreOutput string
 	LabelOutput string
 }
+
+// Datatype returns the datatype that the model takes a feature as, "" if it has no input for it. Known after Check.
+func (s Signature) Datatype(feature string) string {
+	if s.Matrix && len(s.Inputs) == 1 {
+		return s.Inputs[0].Datatype
+	}
+	if i := slices.IndexFunc(s.Inputs, func(t Tensor) bool { return t.Name == feature }); i >= 0 {
+		return s.Inputs[i].Datatype
+	}
+	return ""
+}
+
+// Overflows reports whether a finite number is beyond what FP32 holds. Other numbers are rounded to the nearest that FP32
+// holds.
+func Overflows(v float64) bool { return math.IsInf(float64(float32(v)), 0) && !math.IsInf(v, 0) }
 
 // Column is one feature of a batch. Exactly one of the value slices is used, by the feature's type
 // (a timestamp is an int: microseconds since 1970), and it has as many values as the batch has rows.

@@ -15,8 +15,9 @@ type plan struct {
 	matrix   bool
 	inputs   []port // one for each feature, in their order; or the one matrix
 	score    port
-	outputs  []Tensor // all the model has, with shapes it did not say itself
-	label    port     // name "" if there is none
+	named    []Tensor // the model's inputs with the names of the features that they take
+	outputs  []Tensor // all the model has, with the shapes that it gives
+	label    port     // name "" if the model has no label output
 	labels   bool     // whether they are wanted
 	classes  []string // what label numbers mean, nil if they mean themselves
 	idle     slots
@@ -40,15 +41,20 @@ func (p port) shape(rows int) ort.Shape {
 
 func (p *plan) readsLabels() bool { return p.labels && p.label.name != "" }
 
-// run scores b. The caller makes sure that session lives.
-func (p *plan) run(ctx context.Context, session *ort.DynamicAdvancedSession, b *Batch, out *Scores) error {
-	out.reset(b.Rows, p.score.width)
+// run scores a job's batch. The caller makes sure that session lives.
+func (p *plan) run(session *ort.DynamicAdvancedSession, j *Job) error {
+	b := j.Batch
+	j.Scores.reset(b.Rows, p.score.width)
 	for from := 0; from < b.Rows; from += maxRows {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+		if from > 0 {
+			if err := j.Over(); err != nil {
+				return err
+			}
+		} else if j.Context.Err() != nil { // the clock costs more
+			return context.Cause(j.Context)
 		}
-		one := [1]piece{{b, out, from, min(maxRows, b.Rows-from)}}
-		if err := p.runPieces(session, one[:], one[0].n); err != nil {
+		one := [1]piece{{b, j.Scores, from, min(maxRows, b.Rows-from)}}
+		if err := p.runPieces(session, []Job{*j}, one[:], one[0].n); err != nil {
 			return err
 		}
 	}
@@ -63,16 +69,19 @@ type piece struct {
 	from, n int
 }
 
-// runPieces scores n rows in one run: the pieces one after the other.
-func (p *plan) runPieces(session *ort.DynamicAdvancedSession, pieces []piece, n int) error {
+// runPieces scores n rows in one run: the pieces one after the other. The run is ended when all jobs are over.
+func (p *plan) runPieces(session *ort.DynamicAdvancedSession, jobs []Job, pieces []piece, n int) (err error) {
 	s := p.idle.take(n)
 	if s == nil {
-		var err error
 		if s, err = newSlot(session, p, n); err != nil {
 			return err
 		}
 	}
-	defer p.idle.put(s)
+	defer func() {
+		if p.idle.put(s) && err != nil {
+			err = jobs[0].Over()
+		}
+	}()
 	at := 0
 	for i := range pieces {
 		if err := p.fill(s, &pieces[i], at); err != nil {
@@ -80,7 +89,8 @@ func (p *plan) runPieces(session *ort.DynamicAdvancedSession, pieces []piece, n 
 		}
 		at += pieces[i].n
 	}
-	if err := session.RunWithBinding(s.binding); err != nil {
+	p.idle.begin(s, jobs)
+	if err := s.bound.run(); err != nil {
 		return err
 	}
 	var labels []string
@@ -113,7 +123,7 @@ func (p *plan) fill(s *slot, from *piece, at int) error {
 		if !p.matrix {
 			to, column = &s.inputs[i], 0
 		}
-		if err := to.fill(c, f.Type, from.from, from.n, at, column); err != nil {
+		if err := to.fill(c, f, from.from, from.n, at, column); err != nil {
 			return err
 		}
 	}

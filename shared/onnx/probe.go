@@ -5,71 +5,131 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// Probe makes sure that a model which nobody has run yet can be run: it checks the model against c, then runs it on a
-// few made-up rows and looks at the answers: shape, finite numbers, probabilities that are some, and the same answer
-// for a row whatever rows are beside it. When ctx ends, so does a model that would run for ever.
-func (m *Model) Probe(ctx context.Context, c Contract) error {
-	if err := m.Check(c); err != nil {
-		return err
+// Probe makes sure that a model which nobody has run yet can be run: it checks the model against c, then runs it on rows
+// and looks at the answers: finite numbers, probabilities that are probabilities, and the same answer for a row whatever
+// rows are beside it. When ctx ends, so does a model that would run for ever.
+//
+// The rows are real ones, with a column for each feature, or nil for rows that are made up within what c says of the
+// features. What a right model may do on made-up rows, but not on real ones, is a warning: no number for an answer, and
+// a failure when c does not list the values of a string or an int.
+func (m *Model) Probe(ctx context.Context, c Contract, rows *Batch) (warnings []string, err error) {
+	real := rows != nil && rows.Rows > 0
+	kind := "real"
+	if !real {
+		rows, kind = madeUp(c, measuredRows), "made-up"
+	}
+	if err := m.check(ctx, c, rows); err != nil {
+		return nil, err
+	}
+	if err := checkClassNames(c, m.graph.classes); err != nil {
+		return nil, err
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.closed {
-		return ErrClosed
+		return nil, ErrClosed
 	}
-	const rows = 3
-	// The first run is one that ctx can end; Score's can't be.
-	b := sampleRows(c, rows)
-	err := m.trial(ctx, m.plan, b, func(i int, v value) error {
-		if name := m.runnable[i].Name; name == m.plan.score.name && !m.plan.score.shape(rows).Equals(v.GetShape()) {
-			return fmt.Errorf("output %s has shape %v for %d rows, expected %v", name, v.GetShape(), rows, m.plan.score.shape(rows))
+	all, one, err := m.tryRows(ctx, rows)
+	switch {
+	case err == nil:
+	case real || ctx.Err() != nil || !c.guesses():
+		return nil, fmt.Errorf("run the model on %d %s rows: %w", rows.Rows, kind, err)
+	default:
+		return []string{fmt.Sprintf("the model cannot answer made-up rows, so its answers were not checked (%v); "+
+			"list the values of its features in data.columns to have them checked", err)}, nil
+	}
+	undefined, errs := checkScores(c, m.plan.score.name, kind, all)
+	if undefined != nil && !real {
+		warnings, undefined = append(warnings, undefined.Error()), nil
+	}
+	errs = errors.Join(undefined, errs)
+	if !c.BatchDependent {
+		errs = errors.Join(errs, checkAlone(m.plan.score.name, all, one))
+	}
+	return warnings, errs
+}
+
+// guesses tells whether made-up rows may hold values that the model does not know.
+func (c Contract) guesses() bool {
+	return slices.ContainsFunc(c.Features, func(f Feature) bool {
+		return len(f.Values) == 0 && (f.Type == String || f.Type == Int && (f.Min == nil || f.Max == nil))
+	})
+}
+
+// tryRows answers the rows together, and the first of them alone.
+func (m *Model) tryRows(ctx context.Context, rows *Batch) (all, one *Scores, err error) {
+	err = m.trial(ctx, m.plan, rows, func(i int, v value) error {
+		if name := m.runnable[i].Name; name == m.plan.score.name && !m.plan.score.shape(rows.Rows).Equals(v.GetShape()) {
+			return fmt.Errorf("output %s has shape %v for %d rows, expected %v", name, v.GetShape(), rows.Rows, m.plan.score.shape(rows.Rows))
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("run the model on %d made-up rows: %w", rows, err)
+		return nil, nil, err
 	}
-	var all Scores
-	if err := m.plan.run(ctx, m.session, b, &all); err != nil {
-		return fmt.Errorf("run the model on %d made-up rows: %w", rows, err)
+	all, one = &Scores{}, &Scores{}
+	if err := m.plan.run(m.session, &Job{Context: ctx, Batch: rows, Scores: all}); err != nil {
+		return nil, nil, err
 	}
-	var one Scores
-	if err := m.plan.run(ctx, m.session, sampleRows(c, 1), &one); err != nil {
-		return fmt.Errorf("run the model on a made-up row: %w", err)
+	if err := m.plan.run(m.session, &Job{Context: ctx, Batch: rows.first(1), Scores: one}); err != nil {
+		return nil, nil, fmt.Errorf("one row: %w", err)
 	}
-	return errors.Join(checkScores(c, m.plan.score.name, &all), checkAlone(m.plan.score.name, &all, &one))
+	return all, one, nil
 }
 
-// checkScores looks at the values of a score output.
-func checkScores(c Contract, output string, s *Scores) error {
+// first returns the first n rows of b.
+func (b *Batch) first(n int) *Batch {
+	n = min(n, b.Rows)
+	out := &Batch{Rows: n}
+	for _, c := range b.Columns {
+		out.Columns = append(out.Columns, Column{
+			Name: c.Name, Strings: leading(c.Strings, n), Ints: leading(c.Ints, n), Floats: leading(c.Floats, n),
+			Bools: leading(c.Bools, n), Nulls: leading(c.Nulls, n),
+		})
+	}
+	return out
+}
+
+// leading returns the first n values of a column, nil if values is nil.
+func leading[T any](values []T, n int) []T { return values[:min(n, len(values))] }
+
+// checkScores looks at the values of a score output. What is no number is apart from what else is wrong.
+func checkScores(c Contract, output, kind string, s *Scores) (undefined, wrong error) {
 	for i := range s.Rows {
 		row, sum := s.Row(i), 0.0
 		for _, v := range row {
 			sum += v
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return fmt.Errorf("output %s is %v for a made-up row: a model must answer numbers", output, row)
-			}
-			if c.Task != Regression && (v < -1e-6 || v > 1+1e-6) {
-				return fmt.Errorf("output %s is %v for a made-up row: probabilities are from 0 to 1", output, row)
-			}
 		}
-		if c.Task != Regression && math.Abs(sum-1) > 1e-3 {
-			return fmt.Errorf("output %s is %v for a made-up row: the probabilities of all classes make 1 together, not %.4g", output, row, sum)
+		if math.IsNaN(sum) || math.IsInf(sum, 0) {
+			if undefined == nil {
+				undefined = fmt.Errorf("output %s is %v for a %s row: a model must answer numbers", output, row, kind)
+			}
+			continue
+		}
+		if c.Task == Regression {
+			continue
+		}
+		if slices.ContainsFunc(row, func(v float64) bool { return v < -1e-6 || v > 1+1e-6 }) {
+			return undefined, fmt.Errorf("output %s is %v for a %s row: probabilities are from 0 to 1", output, row, kind)
+		}
+		if math.Abs(sum-1) > 1e-3 {
+			return undefined, fmt.Errorf("output %s is %v for a %s row: the probabilities of all classes make 1 together, not %.4g", output, row, kind, sum)
 		}
 	}
-	return nil
+	return undefined, nil
 }
 
 // checkAlone compares the first row's answer among others with its answer alone.
 func checkAlone(output string, all, one *Scores) error {
 	for i, v := range one.Row(0) {
 		if math.Abs(v-all.Row(0)[i]) > 1e-4*max(1, math.Abs(v)) {
-			return fmt.Errorf("output %s is %v for a row alone and %v for the same row among others: a row's answer must not depend on the rows beside it",
-				output, one.Row(0), all.Row(0))
+			return fmt.Errorf("output %s is %v for a row alone and %v for the same row among others: a row's answer must not depend on the rows beside it; "+
+				"if it must, say why in model.batch_dependent", output, one.Row(0), all.Row(0))
 		}
 	}
 	return nil
@@ -88,6 +148,10 @@ func (m *Model) trial(ctx context.Context, p *plan, b *Batch, see func(i int, v 
 		}
 	}()
 	for i, f := range p.contract.Features {
+		c, err := b.column(i, f)
+		if err != nil {
+			return err
+		}
 		at, in := 0, p.inputs[0]
 		if p.matrix {
 			at = i
@@ -101,7 +165,7 @@ func (m *Model) trial(ctx context.Context, p *plan, b *Batch, see func(i int, v 
 			}
 			inputs[in.name] = &t
 		}
-		if err := inputs[in.name].fill(&b.Columns[i], f.Type, 0, b.Rows, 0, at); err != nil {
+		if err := inputs[in.name].fill(c, f, 0, b.Rows, 0, at); err != nil {
 			return err
 		}
 	}
@@ -141,32 +205,4 @@ func runUntil(ctx context.Context, session *ort.DynamicAdvancedSession, inputs, 
 		return fmt.Errorf("it did not end in time: %w", context.Cause(ctx))
 	}
 	return err
-}
-
-// sampleRows makes up rows: small numbers, both truths, and of the strings that are allowed the first.
-func sampleRows(c Contract, rows int) *Batch {
-	b := &Batch{Rows: rows, Columns: make([]Column, len(c.Features))}
-	for i, f := range c.Features {
-		col := Column{Name: f.Name}
-		for r := range rows {
-			switch f.Type {
-			case String:
-				s := string(rune('a' + r%26))
-				if len(f.Values) > 0 {
-					s = f.Values[r%len(f.Values)]
-				}
-				col.Strings = append(col.Strings, s)
-			case Int:
-				col.Ints = append(col.Ints, int64(r%2))
-			case Float:
-				col.Floats = append(col.Floats, float64(r)/2)
-			case Bool:
-				col.Bools = append(col.Bools, r%2 == 1)
-			case Timestamp:
-				col.Ints = append(col.Ints, int64(r)*3_600_000_000)
-			}
-		}
-		b.Columns[i] = col
-	}
-	return b
 }

@@ -33,7 +33,7 @@ func TestScoreAnswersAsPythonDoes(t *testing.T) {
 			if !slices.Equal(out.Labels, g.Labels) {
 				t.Errorf("labels are\n%v, Python has\n%v", out.Labels, g.Labels)
 			}
-			if err := m.Probe(t.Context(), g.contract()); err != nil {
+			if _, err := m.Probe(t.Context(), g.contract(), nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -68,15 +68,15 @@ func TestScoreInManySizes(t *testing.T) {
 	}
 }
 
-// TestScoreTogether gives each batch the answers that it would have had alone.
-func TestScoreTogether(t *testing.T) {
+// TestRunTogether: each batch has the answers that it would have alone.
+func TestRunTogether(t *testing.T) {
 	loadLibrary(t)
 	for name := range readGolden(t) {
 		t.Run(name, func(t *testing.T) {
 			m, g := openChecked(t, name, Options{Labels: true})
 			all := g.batch(t)
-			jobs := []Job{{repeat(all, 1), &Scores{}}, {all, &Scores{}}, {repeat(all, 3), &Scores{}}}
-			if err := m.ScoreTogether(jobs); err != nil {
+			jobs := jobsOf(t, repeat(all, 1), all, repeat(all, 3))
+			if err := m.RunTogether(jobs); err != nil {
 				t.Fatal(err)
 			}
 			for i, j := range jobs {
@@ -92,10 +92,10 @@ func TestScoreTogether(t *testing.T) {
 	}
 	m, g := openChecked(t, "logistic", Options{})
 	many := repeat(g.batch(t), MaxTogether)
-	if err := m.ScoreTogether([]Job{{many, &Scores{}}, {many, &Scores{}}}); err == nil || !strings.Contains(err.Error(), "at most 4096 can be") {
+	if err := m.RunTogether(jobsOf(t, many, many)); err == nil || !strings.Contains(err.Error(), "at most 4096 can be") {
 		t.Errorf("%v", err)
 	}
-	if err := m.ScoreTogether(nil); err != nil {
+	if err := m.RunTogether(nil); err != nil {
 		t.Errorf("of nothing: %v", err)
 	}
 }

@@ -2,9 +2,9 @@ package onnx
 
 import (
 	"fmt"
-	"slices"
+	"math"
 	"strings"
-	"sync"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
@@ -17,6 +17,11 @@ type slot struct {
 	score   tensor
 	label   tensor
 	binding *ort.IoBinding
+	options *ort.RunOptions // by which a run is ended
+	bound   bound
+	// Of the run that has the slot: see watch.go.
+	jobs  []Job     // it ends when all of them are over
+	ended time.Time // when the watch ended it
 }
 
 func newSlot(session *ort.DynamicAdvancedSession, p *plan, rows int) (s *slot, err error) {
@@ -28,6 +33,12 @@ func newSlot(session *ort.DynamicAdvancedSession, p *plan, rows int) (s *slot, e
 		}
 	}()
 	if s.binding, err = session.CreateIoBinding(); err != nil {
+		return s, err
+	}
+	if s.options, err = ort.NewRunOptions(); err != nil {
+		return s, err
+	}
+	if s.bound, err = bind(session, s.options, s.binding); err != nil {
 		return s, err
 	}
 	for i, in := range p.inputs {
@@ -57,6 +68,9 @@ func newSlot(session *ort.DynamicAdvancedSession, p *plan, rows int) (s *slot, e
 func (s *slot) destroy() {
 	if s.binding != nil {
 		_ = s.binding.Destroy()
+	}
+	if s.options != nil {
+		_ = s.options.Destroy()
 	}
 	for _, t := range append(s.inputs, s.score, s.label) {
 		if t.value != nil {
@@ -110,22 +124,26 @@ func newNumbers[T ort.TensorData](shape ort.Shape) ([]T, ort.Value, error) {
 
 // fill writes n values of c, beginning with value from, to a column of the tensor, beginning with row at. Check has made
 // sure that the feature's type goes with the tensor's.
-func (t *tensor) fill(c *Column, typ Type, from, n, at, column int) error {
+func (t *tensor) fill(c *Column, f Feature, from, n, at, column int) error {
 	var nulls []bool
 	if c.Nulls != nil {
 		nulls = c.Nulls[from : from+n]
 	}
 	switch {
 	case t.float32 != nil:
-		fillFloats(t.float32[at*t.port.width+column:], t.port.width, c, typ, from, n, nulls)
+		dst := t.float32[at*t.port.width+column:]
+		fillFloats(dst, t.port.width, c, f.Type, from, n, nulls)
+		if f.Type == Float {
+			return checkOverflow(dst, t.port.width, c, from, n)
+		}
 	case t.float64 != nil:
-		fillFloats(t.float64[at*t.port.width+column:], t.port.width, c, typ, from, n, nulls)
+		fillFloats(t.float64[at*t.port.width+column:], t.port.width, c, f.Type, from, n, nulls)
 	case t.strings != nil:
-		return t.fillStrings(c, from, n, at, nulls)
+		return t.fillStrings(c, f.Missing, from, n, at, nulls)
 	default:
 		for i, null := range nulls {
 			if null {
-				return fmt.Errorf("column %s, row %d: the value is missing, and the model takes it as %s, which can't say so",
+				return fmt.Errorf("column %s, row %d: the value is missing, and the model takes it as %s, which cannot say so",
 					c.Name, from+i, t.port.datatype)
 			}
 		}
@@ -164,12 +182,23 @@ func fillFloats[T float32 | float64](dst []T, stride int, c *Column, typ Type, f
 	}
 }
 
+// checkOverflow finds a number that has become infinite in dst.
+func checkOverflow(dst []float32, stride int, c *Column, from, n int) error {
+	for i, v := range c.Floats[from : from+n] {
+		if x := dst[i*stride]; x-x != 0 && x == x && !math.IsInf(v, 0) {
+			return fmt.Errorf("column %s, row %d: %v is beyond what the model's input holds, FP32", c.Name, from+i, v)
+		}
+	}
+	return nil
+}
+
 func nan[T float32 | float64]() T {
 	var zero T
 	return zero / zero
 }
 
-func (t *tensor) fillStrings(c *Column, from, n, at int, nulls []bool) error {
+// fillStrings is fill for strings; missing takes the place of a null.
+func (t *tensor) fillStrings(c *Column, missing string, from, n, at int, nulls []bool) error {
 	values := c.Strings[from : from+n]
 	for i, v := range values {
 		// The runtime takes C strings: what is behind a NUL would be lost, and the row scored as if it were another.
@@ -180,7 +209,7 @@ func (t *tensor) fillStrings(c *Column, from, n, at int, nulls []bool) error {
 	if n < t.rows || n == 1 { // SetContents needs all of the tensor's, and a slice
 		for i, v := range values {
 			if nulls != nil && nulls[i] {
-				v = ""
+				v = missing
 			}
 			if err := t.strings.SetElement(int64(at+i), v); err != nil {
 				return err
@@ -191,8 +220,8 @@ func (t *tensor) fillStrings(c *Column, from, n, at int, nulls []bool) error {
 	if nulls != nil {
 		present := make([]string, n)
 		for i, null := range nulls {
-			if !null {
-				present[i] = values[i]
+			if present[i] = values[i]; null {
+				present[i] = missing
 			}
 		}
 		values = present
@@ -210,59 +239,4 @@ func (t *tensor) appendTo(values []float64, from, end int) []float64 {
 		values = append(values, float64(v))
 	}
 	return values
-}
-
-// slots keeps slots between runs, the last used last. What it keeps is bounded in number and in rows, whatever batch
-// sizes come along. (A sync.Pool would drop slots without freeing what the runtime holds for them.)
-type slots struct {
-	mu   sync.Mutex
-	kept []*slot
-	rows int // of all kept
-}
-
-const (
-	maxIdleSlots = 32
-	maxIdleRows  = 8 * maxRows
-)
-
-// take returns a kept slot for exactly so many rows, or nil.
-func (p *slots) take(rows int) *slot {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, s := range slices.Backward(p.kept) {
-		if s.rows == rows {
-			p.remove(i)
-			return s
-		}
-	}
-	return nil
-}
-
-// put keeps s for later and frees those longest unused when it gets too many.
-func (p *slots) put(s *slot) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.kept, p.rows = append(p.kept, s), p.rows+s.rows
-	for len(p.kept) > maxIdleSlots || p.rows > maxIdleRows {
-		oldest := p.kept[0]
-		p.remove(0)
-		oldest.destroy()
-	}
-}
-
-// drain frees all that is kept.
-func (p *slots) drain() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, s := range p.kept {
-		s.destroy()
-	}
-	p.kept, p.rows = nil, 0
-}
-
-func (p *slots) remove(i int) {
-	p.rows -= p.kept[i].rows
-	copy(p.kept[i:], p.kept[i+1:])
-	p.kept[len(p.kept)-1] = nil
-	p.kept = p.kept[:len(p.kept)-1]
 }

@@ -4,11 +4,10 @@ import (
 	"millrace.dev/events"
 )
 
-// sentAgain folds an event that was sent again because it had become a dead
-// letter. Its fact has been folded before and may be long past, so it changes
-// nothing but a name: where the state says which event made an object, a
-// snapshot or a version what it is, it says the new one from now on, by which
-// functions tell that what they handle has not been superseded.
+// sentAgain folds a retried dead letter. Its effect is already in the state, so
+// only event ids change: objects, snapshots and versions that refer to the
+// original event refer to the retry from now on, so that functions do not take
+// it for superseded.
 func (p *Pipeline) sentAgain(h events.Header, data events.Data) bool {
 	original := h.Attributes[events.AttributeOriginal]
 	switch d := data.(type) {

@@ -20,6 +20,7 @@ func (f *told) sayAgain(id, original string, data events.Data) {
 }
 
 func TestSentAgainUpload(t *testing.T) {
+	t.Parallel()
 	f := &told{t, New("p")}
 	f.say("u1", uploaded)
 	f.sayAgain("r1", "u1", uploaded)
@@ -32,6 +33,7 @@ func TestSentAgainUpload(t *testing.T) {
 }
 
 func TestSentAgainButSuperseded(t *testing.T) {
+	t.Parallel()
 	f := &told{t, New("p")}
 	f.say("u1", uploaded)
 	f.say("u2", uploaded)
@@ -42,6 +44,7 @@ func TestSentAgainButSuperseded(t *testing.T) {
 }
 
 func TestSentAgainIsNoNewFact(t *testing.T) {
+	t.Parallel()
 	model := events.ModelRegistered{Name: "m"}
 	f := &told{t, New("p")}
 	f.say("m1", model)

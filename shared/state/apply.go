@@ -10,7 +10,7 @@ import (
 	"millrace.dev/events"
 )
 
-// Apply gives the state after the event. It returns p itself when the event
+// Apply returns the state after the event. It returns p itself when the event
 // changes nothing: an unknown type, data that cannot be read, an event of
 // another pipeline.
 func Apply(p *Pipeline, e events.Envelope) *Pipeline {
@@ -32,26 +32,31 @@ func Apply(p *Pipeline, e events.Envelope) *Pipeline {
 	return &next
 }
 
-// apply changes p, of which the caller made a shallow copy: what p points to
-// is shared and is copied before it is changed.
+// apply changes p, a shallow copy: what p points to is shared, and is copied
+// before it is changed.
 func (p *Pipeline) apply(h events.Header, data events.Data) bool {
 	switch d := data.(type) {
 	case events.PipelineConfigured:
 		return p.configured(h, d)
 	case events.ObjectUploaded:
-		return p.object(h, d.Object, ObjectUploaded)
+		return p.object(h, d.Object, ObjectUploaded, d.Content)
 	case events.ObjectRemoved:
-		return p.object(h, d.Object, ObjectRemoved)
+		return p.object(h, d.Object, ObjectRemoved, events.Ref{})
 	case events.PartitionIngested:
 		return p.ingested(h, d)
 	case events.PartitionRejected:
 		return p.rejected(h, d)
 	case events.PartitionRemoved:
 		return true
+	case events.ReingestProgressed:
+		return p.reingested(h, d)
 	case events.LabelsIngested:
 		return p.labelled(h, d)
 	case events.DatasetValidated:
 		return p.validated(h, d)
+	case events.DatasetLate:
+		p.Dataset.Late = &Late{DatasetLate: d, Time: h.Time}
+		return true
 	case events.TrainingStarted:
 		return p.runStarted(h, d)
 	case events.TrainingProgressed:
@@ -99,30 +104,38 @@ func (p *Pipeline) configured(h events.Header, d events.PipelineConfigured) bool
 	if err != nil {
 		return false
 	}
+	if p.Config == nil || p.Config.Spec.Data.Expect != c.Spec.Data.Expect {
+		p.Dataset.Late = nil
+	}
 	p.Config = c
-	p.Configured = Configured{Digest: d.Digest, Bundle: d.Bundle, Dir: d.Dir, Commit: d.Commit, Time: h.Time}
+	p.noteContract(d.Digest, contractOf(c, d.Prepared))
+	p.Configured = Configured{Digest: d.Digest, Bundle: d.Bundle, Dir: d.Dir, Commit: d.Commit, Time: h.Time, Imported: h.Imported()}
 	return true
 }
 
-func (p *Pipeline) object(h events.Header, o events.Object, status ObjectStatus) bool {
+func (p *Pipeline) object(h events.Header, o events.Object, status ObjectStatus, kept events.Ref) bool {
 	name := o.Name()
 	old := p.Objects[name]
 	if old != nil && olderThan(o.Sequencer, old.Sequencer) {
 		return false
 	}
-	next := &Object{Object: o, Event: h.ID, Status: status, Time: h.Time}
+	next := &Object{Object: o, Event: h.ID, Status: status, Kept: kept, Time: h.Time}
 	if old != nil {
-		next.Order, next.Content, next.Config, next.Partition = old.Order, old.Content, old.Config, old.Partition
-		next.Before, next.Reason = old.Before, old.Reason
+		next.Order, next.Arrival, next.Content, next.Config, next.Partition = old.Order, old.Arrival, old.Content, old.Config, old.Partition
+		next.Before, next.Reason, next.SetAside = old.Before, old.Reason, old.SetAside
 		if old.Status != ObjectUploaded {
 			next.Before = old.Status
 		}
-		if next.Sequencer == "" { // a sweep's: the late notifications stay late
+		if next.Sequencer == "" { // from a sweep: late notifications must still be recognized
 			next.Sequencer = old.Sequencer
 		}
 	} else {
 		p.Uploads++
 		next.Order = p.Uploads
+	}
+	if status == ObjectUploaded {
+		p.Arrivals++
+		next.Arrival = p.Arrivals
 	}
 	if status == ObjectRemoved {
 		next.Content, next.Config = "", ""
@@ -131,8 +144,8 @@ func (p *Pipeline) object(h events.Header, o events.Object, status ObjectStatus)
 	return true
 }
 
-// handled gives an object back what had become of it when ingest found
-// nothing to do about its newest upload, as with the same bytes again.
+// handled restores the former status of an object when ingest found nothing to
+// do for its newest upload, for example because the bytes are the same.
 func (p *Pipeline) handled(d events.EventHandled) bool {
 	if d.Function != "ingest" || d.Type != (events.ObjectUploaded{}).EventType() {
 		return false
@@ -145,8 +158,8 @@ func (p *Pipeline) handled(d events.EventHandled) bool {
 	return false
 }
 
-// olderThan compares the sequencers of one key: hex numbers as text, padded
-// to equal length. Without both nothing is older.
+// olderThan compares the sequencers of one key: hex numbers as text, padded to
+// equal length. It returns false if either is missing.
 func olderThan(a, b string) bool {
 	if a == "" || b == "" {
 		return false
@@ -174,14 +187,18 @@ func (p *Pipeline) changeObject(o events.Object, change func(*Object)) bool {
 	return true
 }
 
-// answers reports whether an event is what came of the newest upload of an
-// object; what comes of an older one is told by the log alone.
-func (o *Object) answers(h events.Header) bool {
+// answers reports whether an event is the result of the object's newest upload;
+// read is the upload that it names if another event led to it. Results of older
+// uploads are only in the log.
+func (o *Object) answers(h events.Header, read string) bool {
+	if read != "" {
+		return read == o.Event
+	}
 	return h.CausationID == o.Event || h.CausationID == ""
 }
 
-// settle moves what has become of the object's bytes on, also when a newer
-// upload or a removal stands before it.
+// settle updates the status of the last processed bytes, even if a newer upload
+// or removal is pending.
 func (o *Object) settle(from, to ObjectStatus) {
 	switch {
 	case o.Status == from:
@@ -193,12 +210,17 @@ func (o *Object) settle(from, to ObjectStatus) {
 
 func (p *Pipeline) ingested(h events.Header, d events.PartitionIngested) bool {
 	return p.changeObject(d.Object, func(o *Object) {
-		if !o.answers(h) {
+		if !o.answers(h, d.Upload) {
 			return
 		}
 		o.Status, o.Before, o.Content, o.Config, o.Partition, o.Reason = ObjectIngested, "", d.Content, d.Config, d.Data.Digest, ""
+		o.SetAside = nil
+		if d.SetAside.Rows > 0 {
+			o.SetAside = &SetAside{Rows: d.SetAside.Rows, Data: d.SetAside.Data}
+		}
 		if m := p.Dataset.Partition(d.Object.Name()); m != nil && m.Data.Digest == d.Data.Digest {
 			o.Status = ObjectValid
+			p.rereadPartition(d.Object.Name(), d.Data.Digest, d.Config)
 		}
 	})
 }
@@ -208,7 +230,7 @@ func (p *Pipeline) rejected(h events.Header, d events.PartitionRejected) bool {
 		switch {
 		case d.Stage == "validate" && o.Partition == d.Data.Digest:
 			o.settle(ObjectIngested, ObjectRejected)
-		case d.Stage != "validate" && o.answers(h):
+		case d.Stage != "validate" && o.answers(h, d.Upload):
 			o.Status, o.Before, o.Content, o.Config = ObjectRejected, "", d.Content, d.Config
 		default:
 			return
@@ -221,7 +243,7 @@ func (p *Pipeline) rejected(h events.Header, d events.PartitionRejected) bool {
 
 func (p *Pipeline) labelled(h events.Header, d events.LabelsIngested) bool {
 	p.changeObject(d.Object, func(o *Object) {
-		if !o.answers(h) {
+		if !o.answers(h, "") {
 			return
 		}
 		if o.Status == ObjectUploaded {
@@ -247,6 +269,9 @@ func (p *Pipeline) validated(h events.Header, d events.DatasetValidated) bool {
 		p.changeObject(d.Added.Object, func(o *Object) {
 			m.Order = o.Order
 			if o.Partition == d.Added.Data.Digest {
+				m.Config = o.Config
+			}
+			if o.Partition == d.Added.Data.Digest {
 				o.settle(ObjectIngested, ObjectValid)
 			}
 		})
@@ -254,10 +279,11 @@ func (p *Pipeline) validated(h events.Header, d events.DatasetValidated) bool {
 		partitions = slices.Insert(partitions, at, m)
 		ds.NewRows += d.Added.Rows
 		ds.NewPartitions++
-		ds.Added = h.Time
+		ds.Added, ds.Late = h.Time, nil
 	}
 	ds.Partitions = partitions
 	ds.Snapshot, ds.Manifest, ds.Profile, ds.Rows, ds.Time, ds.Event = d.Snapshot, d.Manifest, d.Profile, d.Rows, h.Time, h.ID
+	ds.Index, ds.Superseded = d.Index, d.Superseded
 	ds.Snapshots = last(ds.Snapshots, MaxSnapshots, &Snapshot{
 		Digest: d.Snapshot, Partitions: d.Partitions, Rows: d.Rows, Manifest: d.Manifest, Profile: d.Profile,
 		Warnings: d.Warnings, Time: h.Time, Event: h.ID,
@@ -283,7 +309,7 @@ func last[T any](s []T, n int, x T) []T {
 
 // Digest names the fold's shape: a cached state of another shape is not read.
 // Raise it with every change of the types or of what Apply does.
-const Digest = "2026-11-5"
+const Digest = "2026-11-10"
 
-// Encode writes the state as canonical JSON: equal states give equal bytes.
+// Encode returns the state as canonical JSON: equal states have equal bytes.
 func (p *Pipeline) Encode() ([]byte, error) { return json.Marshal(p) }

@@ -13,17 +13,16 @@ import (
 )
 
 const (
-	cacheBucket = "STATES"
-	// cacheEvery is after how many sequences of the log a fold is cached again.
+	// cacheEvery is the number of sequences of the log after which a fold is cached again.
 	cacheEvery = 1000
-	// maxCached keeps an entry below what a NATS server takes.
+	// maxCached keeps an entry below the message limit of a NATS server.
 	maxCached = 900 << 10
 	// maxUncompressed bounds what a cached entry may unpack to.
 	maxUncompressed = 256 << 20
 )
 
-// cache keeps folds in a KV bucket, so that a cold start folds a tail and not
-// the whole log. It is never needed: what cannot be read is folded again.
+// cache keeps folds in a KV bucket, so that a cold start folds only the tail of
+// the log. It is optional: an entry that cannot be read is folded again.
 type cache struct {
 	kv   jetstream.KeyValue
 	busy chan struct{}
@@ -39,13 +38,7 @@ type cached struct {
 }
 
 func openCache(ctx context.Context, log *eventlog.Log) (*cache, error) {
-	replicas, err := log.Replicas(ctx)
-	if err != nil {
-		return nil, err
-	}
-	kv, err := log.JetStream().CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: cacheBucket, Description: "Millrace's cached states; may be deleted at any time", History: 1, Replicas: replicas,
-	})
+	kv, err := log.Bucket(ctx, eventlog.States)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +49,11 @@ func openCache(ctx context.Context, log *eventlog.Log) (*cache, error) {
 	return &cache{kv: kv, busy: make(chan struct{}, 1), dec: dec}, nil
 }
 
-func cacheKey(pipeline string) string { return Digest + "." + pipeline }
+// cacheKey is a key of this program's own where programs have users of their own: a fold that another one has written would
+// be believed.
+func cacheKey(log *eventlog.Log, pipeline string) string { return log.OwnKey(Digest + "." + pipeline) }
 
-// load gives the cached view, or the empty one.
+// load returns the cached view, or the empty one.
 func (c *cache) load(ctx context.Context, log *eventlog.Log, pipeline string) View {
 	v, err := c.read(ctx, log, pipeline)
 	if err != nil {
@@ -68,7 +63,7 @@ func (c *cache) load(ctx context.Context, log *eventlog.Log, pipeline string) Vi
 }
 
 func (c *cache) read(ctx context.Context, log *eventlog.Log, pipeline string) (View, error) {
-	entry, err := c.kv.Get(ctx, cacheKey(pipeline))
+	entry, err := c.kv.Get(ctx, cacheKey(log, pipeline))
 	if err != nil {
 		return View{}, err
 	}
@@ -105,7 +100,7 @@ func (c *cache) decode(entry []byte) (cached, error) {
 	return got, nil
 }
 
-// save caches the view in the background; one at a time, and never mind.
+// save caches the view in the background, one at a time. Errors are ignored.
 func (c *cache) save(log *eventlog.Log, pipeline string, v View) {
 	select {
 	case c.busy <- struct{}{}:
@@ -116,7 +111,7 @@ func (c *cache) save(log *eventlog.Log, pipeline string, v View) {
 		defer func() { <-c.busy }()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_ = c.write(ctx, log, pipeline, v) // a cache that is not written is folded again
+		_ = c.write(ctx, log, pipeline, v) // without the entry, the log is folded again
 	}()
 }
 
@@ -135,16 +130,15 @@ func (c *cache) write(ctx context.Context, log *eventlog.Log, pipeline string, v
 	if len(b) > maxCached {
 		return fmt.Errorf("the state of %s takes %d bytes, too many for a cache entry", pipeline, len(b))
 	}
-	_, err = c.kv.Put(ctx, cacheKey(pipeline), b)
+	_, err = c.kv.Put(ctx, cacheKey(log, pipeline), b)
 	return err
 }
 
-// packWindow is how far back compression looks. By itself it looks so far that
-// an encoder holds 17 MB.
+// packWindow is the window of the compression. With the default, an encoder
+// takes 17 MB.
 const packWindow = 1 << 20
 
-// pack compresses an entry. A state is cached so rarely that nothing is kept
-// for the next time.
+// pack compresses an entry. This is rare, so the encoder is not kept.
 func pack(b []byte) ([]byte, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(packWindow), zstd.WithLowerEncoderMem(true))
 	if err != nil {
@@ -153,7 +147,7 @@ func pack(b []byte) ([]byte, error) {
 	return enc.EncodeAll(b, nil), enc.Close()
 }
 
-// identity tells one log from another.
+// identity returns what distinguishes this log from another.
 func identity(ctx context.Context, log *eventlog.Log) (made time.Time, last uint64, err error) {
 	s, err := log.JetStream().Stream(ctx, eventlog.Stream)
 	if err != nil {

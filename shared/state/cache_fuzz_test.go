@@ -7,7 +7,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// FuzzCached reads cache entries that anybody may have written: what can't be
+// FuzzCached reads cache entries that anybody may have written: what cannot be
 // read is an error, and what can be read can be written and read again.
 func FuzzCached(f *testing.F) {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxUncompressed), zstd.WithDecoderConcurrency(1))

@@ -47,6 +47,7 @@ func validated(partition string) events.DatasetValidated {
 }
 
 func TestObjectIsWhatCameOfItsNewestUpload(t *testing.T) {
+	t.Parallel()
 	f := &told{t, New("p")}
 	f.say("u1", uploaded)
 	f.say("u2", uploaded)
@@ -62,10 +63,11 @@ func TestObjectIsWhatCameOfItsNewestUpload(t *testing.T) {
 }
 
 func TestObjectUploadedAgainWithTheSameBytes(t *testing.T) {
+	t.Parallel()
 	same := func(upload string) events.EventHandled {
 		return events.EventHandled{Event: upload, Type: uploaded.EventType(), Function: "ingest", Reason: "same bytes"}
 	}
-	t.Run("AfterValidation", func(t *testing.T) {
+	t.Run("after validation", func(t *testing.T) {
 		f := &told{t, New("p")}
 		f.say("u1", uploaded)
 		f.say("i1<u1", ingestedAs("1"))
@@ -77,7 +79,7 @@ func TestObjectUploadedAgainWithTheSameBytes(t *testing.T) {
 			t.Errorf("after nothing was done about it: %+v", o)
 		}
 	})
-	t.Run("DuringValidation", func(t *testing.T) {
+	t.Run("during validation", func(t *testing.T) {
 		f := &told{t, New("p")}
 		f.say("u1", uploaded)
 		f.say("i1<u1", ingestedAs("1"))
@@ -90,6 +92,7 @@ func TestObjectUploadedAgainWithTheSameBytes(t *testing.T) {
 }
 
 func TestObjectRemoved(t *testing.T) {
+	t.Parallel()
 	f := &told{t, New("p")}
 	f.say("u1", uploaded)
 	f.say("i1<u1", ingestedAs("1"))
@@ -106,6 +109,7 @@ func TestObjectRemoved(t *testing.T) {
 }
 
 func TestRemovalTellsObjectsWithEqualRowsApart(t *testing.T) {
+	t.Parallel()
 	f := &told{t, New("p")}
 	twin := validated("1")
 	twin.Added = &events.DatasetPartition{Object: events.Object{Key: "twin"}, Data: ref("1"), Rows: 1}
@@ -118,6 +122,7 @@ func TestRemovalTellsObjectsWithEqualRowsApart(t *testing.T) {
 }
 
 func TestRejectionOfTheNewestUploadLeavesTheOneBefore(t *testing.T) {
+	t.Parallel()
 	f := &told{t, New("p")}
 	f.say("u1", uploaded)
 	f.say("i1<u1", ingestedAs("1"))
@@ -131,9 +136,10 @@ func TestRejectionOfTheNewestUploadLeavesTheOneBefore(t *testing.T) {
 	}
 }
 
-// What a store told late stays late when a sweep, which knows no sequencer, has
+// What a store notified late stays late when a sweep, which knows no sequencer, has
 // been there in between.
 func TestLateNotificationAfterASweep(t *testing.T) {
+	t.Parallel()
 	f := &told{t, New("p")}
 	at := func(sequencer string) events.Object { return events.Object{Key: "k", Sequencer: sequencer} }
 	f.say("u5", events.ObjectUploaded{Object: at("5"), Content: ref("0")})

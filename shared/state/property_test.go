@@ -44,8 +44,9 @@ func same(t *testing.T, what string, got, want []byte) {
 	}
 }
 
-// TestApplyOverRandomLogs folds many logs that nobody thought of.
+// TestApplyOverRandomLogs folds many random logs.
 func TestApplyOverRandomLogs(t *testing.T) {
+	t.Parallel()
 	configs := specs(t)
 	for seed := range uint64(12) {
 		log := newRandomLog(seed, configs).draw(130)

@@ -51,7 +51,7 @@ func newRandomLog(seed uint64, specs []json.RawMessage) *randomLog {
 	return &randomLog{rng: rand.New(rand.NewPCG(seed, 7)), specs: specs} //nolint:gosec // the same log again
 }
 
-// draw gives n events.
+// draw returns n events.
 func (l *randomLog) draw(n int) []events.Envelope {
 	first := len(l.past)
 	for i := range n {
@@ -68,7 +68,7 @@ func (l *randomLog) one(n int) events.Envelope {
 	}
 	all := events.Catalogue()
 	kind := all[l.rng.IntN(len(all))]
-	if l.rng.IntN(3) > 0 { // what the rest hangs on comes more often
+	if l.rng.IntN(3) > 0 { // what the other events depend on is more frequent
 		kind, _ = events.Lookup(events.TypePrefix + l.pick(
 			"object.uploaded", "partition.ingested", "dataset.validated", "training.started", "training.completed", "model.approved",
 			"partition.rejected", "rollout.started", "rollout.advanced", "rollout.completed", "rollout.aborted", "predictions.logged", "event.handled") + ".v1")
@@ -131,7 +131,7 @@ func (l *randomLog) pick(of ...string) string { return of[l.rng.IntN(len(of))] }
 
 func (l *randomLog) id(n int) string { return fmt.Sprintf("e%d", max(0, n-l.rng.IntN(12))) }
 
-// fill draws a value, by the name of its field where that says what it is.
+// fill draws a value, by the name of its field where that is enough.
 func (l *randomLog) fill(v reflect.Value, name string, n int) {
 	switch v.Interface().(type) {
 	case json.RawMessage:

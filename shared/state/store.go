@@ -24,8 +24,8 @@ type Store struct {
 	folds  map[string]*fold
 }
 
-// NewStore makes a store over the log. What it caches lies in a KV bucket
-// beside the log and may be deleted at any time.
+// NewStore makes a store over the log. It caches states in a KV bucket beside
+// the log, which may be deleted at any time.
 func NewStore(ctx context.Context, log *eventlog.Log, logger *slog.Logger) (*Store, error) {
 	c, err := openCache(ctx, log)
 	if err != nil {
@@ -42,19 +42,19 @@ type View struct {
 	guards   map[string]uint64
 }
 
-// Guard is the guard of a decision on this view that hangs on the noun.
+// Guard returns the guard of a decision on this view that depends on the noun.
 func (v View) Guard(noun string) eventlog.Guard {
 	return eventlog.Guard{Noun: noun, Sequence: v.guards[noun]}
 }
 
-// Load gives the state of a pipeline as of now: of everything the log's leader
-// had when it was asked. A pipeline of which nothing is known has an empty state.
+// Load returns the current state of a pipeline: everything that the log's
+// leader had when it was asked. The state of an unknown pipeline is empty.
 func (s *Store) Load(ctx context.Context, pipeline string) (*Pipeline, error) {
 	v, err := s.View(ctx, pipeline)
 	return v.Pipeline, err
 }
 
-// View gives the state as of now, with its guards.
+// View returns the current state with its guards.
 func (s *Store) View(ctx context.Context, pipeline string) (View, error) {
 	s.mu.Lock()
 	f := s.folds[pipeline]
@@ -76,12 +76,13 @@ type At struct {
 	Time     time.Time
 }
 
-// LoadAt gives the state as of a point of the past, rounded down to the end of
-// a commit; as of now for the zero At. Of a sequence and a time the earlier
-// counts. A time is compared with those of the pipeline's events, so that the
-// past of an imported pipeline is that of the log it came from. It means the
-// last event, by sequence, that was recorded at or before it: where the clock
-// was set back and a time came twice, the second one, with all that was before.
+// LoadAt returns the state at a point of the past, rounded down to the end of a
+// commit; the current state for the zero At. If both a sequence and a time are
+// set, the earlier one applies. A time is compared with those of the pipeline's
+// events, so that the past of an imported pipeline is that of the log it came
+// from. It means the last event, by sequence, that was recorded at or before
+// it. If the clock was set back and a time occurs twice, it is the second
+// occurrence, with everything before it.
 func (s *Store) LoadAt(ctx context.Context, pipeline string, at At) (*Pipeline, error) {
 	if at == (At{}) {
 		return s.Load(ctx, pipeline)
@@ -92,6 +93,9 @@ func (s *Store) LoadAt(ctx context.Context, pipeline string, at At) (*Pipeline, 
 	for r, err := range s.log.Recorded(ctx, eventlog.Filter{Pipeline: pipeline, To: at.Sequence}) {
 		if err != nil {
 			return nil, fmt.Errorf("load the state of %s as it was: %w", pipeline, err)
+		}
+		if r.Unreadable != "" {
+			continue
 		}
 		if !at.Time.IsZero() && r.Time.After(at.Time) {
 			over = true
@@ -115,7 +119,7 @@ func (s *Store) LoadAt(ctx context.Context, pipeline string, at At) (*Pipeline, 
 	return p, nil
 }
 
-// Configured gives the states of all pipelines that have a configuration, by name.
+// Configured returns the states of all configured pipelines, sorted by name.
 func (s *Store) Configured(ctx context.Context) ([]*Pipeline, error) {
 	names, err := s.log.Pipelines(ctx)
 	if err != nil {
@@ -134,7 +138,7 @@ func (s *Store) Configured(ctx context.Context) ([]*Pipeline, error) {
 	return out, nil
 }
 
-// fold is one pipeline's fold, brought up to date by whoever asks.
+// fold is one pipeline's fold. Each caller brings it up to date.
 type fold struct {
 	begun atomic.Uint64 // refreshes that have begun
 	mu    sync.Mutex    // held by the refresh under way
@@ -147,8 +151,9 @@ func emptyView(pipeline string) View {
 	return View{Pipeline: New(pipeline), guards: map[string]uint64{}}
 }
 
-// refresh folds the tail. A refresh that began after the caller asked serves
-// the caller too, so that many handlers share one question to the leader.
+// refresh folds the tail of the log. A caller that waited uses the result of a
+// refresh that began after its call, so that many handlers share one request to
+// the leader.
 func (f *fold) refresh(ctx context.Context, s *Store, pipeline string) (View, error) {
 	asked := f.begun.Load()
 	f.mu.Lock()
@@ -173,21 +178,22 @@ func (f *fold) refresh(ctx context.Context, s *Store, pipeline string) (View, er
 	return v, nil
 }
 
-// bulkAfter is how many events are asked of the leader one by one before the
-// rest is read in bulk.
+// bulkAfter is the number of events that are requested from the leader one by
+// one before the rest is read in bulk.
 const bulkAfter = 64
 
 func (s *Store) tail(ctx context.Context, pipeline string, v View) (View, error) {
-	more := 0
+	more, waited := 0, time.Duration(0)
 	for n := 0; ; n++ {
-		// A few events are asked of the leader; many are read in bulk first,
-		// from any replica. A stale one gives less, never something else.
+		// A few events are requested from the leader. Many are first read in
+		// bulk from any replica; a stale replica returns fewer events, never
+		// different ones.
 		if n == bulkAfter || v.Sequence == 0 && n == 0 {
 			for e, err := range s.log.Recorded(ctx, eventlog.Filter{Pipeline: pipeline, From: v.Sequence + 1}) {
 				if err != nil {
 					return View{}, err
 				}
-				v, more = v.after(e.Envelope), e.More
+				v, more = v.after(e), e.More
 			}
 		}
 		e, ok, err := s.log.Next(ctx, pipeline, v.Sequence+1)
@@ -195,23 +201,41 @@ func (s *Store) tail(ctx context.Context, pipeline string, v View) (View, error)
 			return View{}, err
 		}
 		if ok {
-			v, more = v.after(e.Envelope), e.More
+			v, more, waited = v.after(e), e.More, 0
 			continue
 		}
 		if more == 0 {
 			return v, nil
 		}
-		// A commit is being written: its rest follows at once.
-		if err := ctx.Err(); err != nil {
-			return View{}, err
+		// A commit is being written: its remaining events follow at once.
+		if waited >= maxCommitWait {
+			s.logger.WarnContext(ctx, "a commit of the event log is not complete; its events are read as they are", "pipeline", pipeline, "sequence", v.Sequence, "missing", more)
+			return v, nil
+		}
+		select {
+		case <-ctx.Done():
+			return View{}, context.Cause(ctx)
+		case <-time.After(commitPoll):
+			waited += commitPoll
 		}
 	}
 }
 
-// after is the view after one more event.
-func (v View) after(e events.Envelope) View {
-	next := View{Pipeline: Apply(v.Pipeline, e), Sequence: e.Sequence, guards: v.guards}
-	noun, _ := events.Words(e.Type)
+// maxCommitWait is how long a fold waits for the remaining events of a commit that it has read in part. The server stores
+// a commit in one step, so only a forged one is still incomplete after that.
+const (
+	maxCommitWait = time.Second
+	commitPoll    = 2 * time.Millisecond
+)
+
+// after returns the view after one more record. An unreadable record changes no state, but a guard has to count it, since
+// the server does.
+func (v View) after(e eventlog.Recorded) View {
+	next := View{Pipeline: v.Pipeline, Sequence: e.Sequence, guards: v.guards}
+	noun := eventlog.NounAt(e.Place)
+	if e.Unreadable == "" {
+		next.Pipeline = Apply(v.Pipeline, e.Envelope)
+	}
 	for _, g := range eventlog.GuardedNouns {
 		if g == noun {
 			next.guards = make(map[string]uint64, len(v.guards)+1)
@@ -222,5 +246,5 @@ func (v View) after(e events.Envelope) View {
 	return next
 }
 
-// errStale says that a cached fold does not belong to this log.
+// errStale means that a cached fold does not belong to this log.
 var errStale = errors.New("the cached state is of another log")

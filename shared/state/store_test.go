@@ -16,6 +16,7 @@ import (
 // TestCachedFolds puts a random log into a real one, and holds what a store
 // that finds cached folds gives against the fold from nothing.
 func TestCachedFolds(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	server, err := embedded.Start(ctx, embedded.Options{Dir: t.TempDir()})

@@ -89,7 +89,7 @@ func (p *Pipeline) route(h events.Header, ws []events.Weight) {
 
 func (p *Pipeline) predicted(h events.Header, d events.PredictionsLogged) bool {
 	if d.Mirrored {
-		return true // nobody was served, and nothing hangs on it
+		return true // no client was served, and nothing depends on it
 	}
 	pr := &p.Predictions
 	pr.Batches++
@@ -97,7 +97,7 @@ func (p *Pipeline) predicted(h events.Header, d events.PredictionsLogged) bool {
 	pr.Dropped += d.Dropped
 	pr.Last = h.Time
 	pr.Traffic = slices.Clone(pr.Traffic)
-	// A clone: the id is a part of all of the message's headers, a dozen times as long.
+	// A clone: the id is a substring of all the message's headers, which are a dozen times as long.
 	batch := &Batch{Ref: d.Batch, Rows: d.Rows, From: d.From, To: d.To, Event: strings.Clone(h.ID)}
 	for _, v := range d.Versions {
 		batch.Versions = append(batch.Versions, v.Version)
@@ -111,6 +111,7 @@ func (p *Pipeline) predicted(h events.Header, d events.PredictionsLogged) bool {
 		pr.Traffic[i].Errors += v.Errors
 		p.canaryAnswered(v)
 	}
+	p.compared(d.Versions)
 	if d.Rows > 0 {
 		pr.Unchecked = last(pr.Unchecked, MaxUnchecked, batch)
 		pr.UncheckedRows = 0
@@ -121,9 +122,9 @@ func (p *Pipeline) predicted(h events.Header, d events.PredictionsLogged) bool {
 	return true
 }
 
-// canaryAnswered adds to the evidence of the step under way. A canary that has
-// no traffic yet may be asked by name; that is no evidence. One that waits for
-// a person with traffic goes on to be watched.
+// canaryAnswered adds to the evidence of the current step. Pinned requests to a
+// canary without traffic do not count as evidence. A canary that has traffic is
+// watched even while it waits for approval.
 func (p *Pipeline) canaryAnswered(v events.VersionTraffic) {
 	if p.Rollout == nil || p.Rollout.Version != v.Version || p.Route.Percent(v.Version) == 0 {
 		return
@@ -142,8 +143,28 @@ func (p *Pipeline) canaryAnswered(v events.VersionTraffic) {
 	p.Rollout = &r
 }
 
-// LatencyMs is the latency in milliseconds below which the share q of the
-// canary's requests of this step stayed: the upper bound of the bucket.
+// compared adds a batch to the evidence of the rollout.
+func (p *Pipeline) compared(versions []events.VersionTraffic) {
+	if p.Rollout == nil || p.Config == nil || p.Route.Percent(p.Rollout.Version) == 0 {
+		return
+	}
+	var champion, canary events.VersionTraffic
+	for _, v := range versions {
+		switch v.Version {
+		case p.Route.Champion:
+			champion = v
+		case p.Rollout.Version:
+			canary = v
+		}
+	}
+	r := *p.Rollout
+	r.observe(p.Config.Spec.Promote.Guardrails, champion, canary)
+	p.Rollout = &r
+}
+
+// LatencyMs returns the quantile q of the latency of the canary's requests in
+// this step, in milliseconds: the upper bound of its bucket, 0 without
+// requests.
 func (r *Rollout) LatencyMs(q float64) float64 {
 	var total int64
 	for _, n := range r.Latency {
@@ -167,7 +188,7 @@ func (p *Pipeline) checked(h events.Header, d events.DriftCheck, action string, 
 	if drifted {
 		p.Drift.Detected = h.Time
 	}
-	// Batches that came while the check was made stay unchecked.
+	// Batches that arrived during the check stay unchecked.
 	upTo := slices.IndexFunc(p.Predictions.Unchecked, func(b *Batch) bool { return b.Event == d.Last })
 	if upTo >= 0 {
 		p.Predictions.Unchecked = slices.Clone(p.Predictions.Unchecked[upTo+1:])

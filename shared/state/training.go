@@ -2,6 +2,7 @@ package state
 
 import (
 	"slices"
+	"time"
 
 	"millrace.dev/events"
 )
@@ -11,8 +12,8 @@ func (p *Pipeline) runStarted(h events.Header, d events.TrainingStarted) bool {
 		return false
 	}
 	p.Runs = append(slices.Clip(p.Runs), &Run{TrainingStarted: d, Status: RunStarted, Started: h.Time, Event: h.ID})
-	if p.Wish != nil && p.Wish.settledBy(d) {
-		p.Wish = nil
+	if p.PendingTraining != nil && p.PendingTraining.settledBy(d) {
+		p.PendingTraining = nil
 	}
 	if d.Snapshot == p.Dataset.Snapshot {
 		p.Dataset.NewRows, p.Dataset.NewPartitions = 0, 0
@@ -20,10 +21,11 @@ func (p *Pipeline) runStarted(h events.Header, d events.TrainingStarted) bool {
 	return true
 }
 
-// settledBy tells whether a run was started for the wish: it names what led to
-// it. A person's run on old data leaves drift waiting for new.
-func (w *Wish) settledBy(d events.TrainingStarted) bool {
-	return !slices.ContainsFunc(w.Because, func(id string) bool { return !slices.Contains(d.Causes, id) })
+// settledBy reports whether the run was started for the pending training: it
+// names all of its causes. A requested run on old data leaves drift waiting for
+// new data.
+func (t *PendingTraining) settledBy(d events.TrainingStarted) bool {
+	return !slices.ContainsFunc(t.Because, func(id string) bool { return !slices.Contains(d.Causes, id) })
 }
 
 // changeRun applies change to a copy of the run.
@@ -80,16 +82,49 @@ func (p *Pipeline) skipped(h events.Header, d events.TrainingSkipped) bool {
 	if !d.Waits {
 		return false
 	}
-	w := &Wish{Trigger: d.Trigger, Reason: d.Reason, Because: d.Causes, Since: h.Time, Until: parseTime(d.Until)}
-	if old := p.Wish; old != nil {
-		w.Since = old.Since
-		// A wish that drift or a person made is not replaced by a lesser one:
-		// the causes add up, the first trigger stays.
-		w.Trigger = old.Trigger
-		w.Because = union(old.Because, d.Causes)
+	next := &PendingTraining{Trigger: d.Trigger, Reason: d.Reason, Because: d.Causes, Since: h.Time, Until: parseTime(d.Until)}
+	if p.PendingTraining != nil {
+		next = p.PendingTraining.merge(next)
 	}
-	p.Wish = w
+	p.PendingTraining = next
 	return true
+}
+
+// merge returns what waits after next was added: the stronger trigger, for the
+// causes of both. The time of next replaces that of t, unless next was decided
+// without knowing of t (it does not name the causes of t) and either is the
+// weaker of the two or has no time: then the earlier time stays.
+func (t *PendingTraining) merge(next *PendingTraining) *PendingTraining {
+	merged := *next
+	merged.Trigger = strongerTrigger(t.Trigger, next.Trigger)
+	merged.Because = union(t.Because, next.Because)
+	merged.Since = t.Since
+	knew := len(union(next.Because, t.Because)) == len(next.Because)
+	if !knew && (next.Until.IsZero() || merged.Trigger != next.Trigger) {
+		merged.Until = earlier(t.Until, next.Until)
+	}
+	return &merged
+}
+
+// triggers are what asks for training, the weakest first: an upload may have to
+// wait for others (train.after), all others train on the data that is there.
+var triggers = []string{"upload", "schedule", "rejection", "drift", "request"}
+
+// strongerTrigger returns the trigger that rules when both ask for the same
+// training. An unknown trigger is the weakest.
+func strongerTrigger(a, b string) string {
+	if slices.Index(triggers, b) > slices.Index(triggers, a) {
+		return b
+	}
+	return a
+}
+
+// earlier returns the earlier time; a zero time counts as unset.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func union(a, b []string) []string {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	r := rows{
 		schema: table.Schema{{Name: "carrier", Type: table.String}, {Name: "flight", Type: table.Int}, {Name: "temp", Type: table.Float}, {Name: "late", Type: table.Bool}},
 		columns: [][]any{
@@ -121,6 +122,7 @@ func TestCheck(t *testing.T) {
 // TestCheckOfManyValues is about columns whose values the profile does not
 // know.
 func TestCheckOfManyValues(t *testing.T) {
+	t.Parallel()
 	const n = 150_000
 	r := rows{schema: table.Schema{{Name: "id", Type: table.Int}, {Name: "name", Type: table.String}}, columns: make([][]any, 2)}
 	for i := range n {
@@ -167,6 +169,7 @@ func TestCheckOfManyValues(t *testing.T) {
 }
 
 func TestCheckWithAnotherProfile(t *testing.T) {
+	t.Parallel()
 	path := write(t, "a.parquet", mixed(1, 100))
 	other := profile(t, write(t, "b.parquet", mixed(1, 101)))
 	if _, err := table.Check(t.Context(), path, other, table.Rules{}); err == nil {

@@ -1,4 +1,4 @@
-// Package table reads, measures, checks, cuts and writes tables: Parquet files
+// Package table reads, measures, checks, splits and writes tables: Parquet files
 // of five column types. It is what "data" means to the functions of Millrace.
 //
 // A canonical table is a flat Parquet file whose columns are nullable and of

@@ -41,7 +41,37 @@ func PSI(ref, cur *ColumnProfile, bins int) (float64, error) {
 	return psi(histogram(ref.Type, r, edges), histogram(cur.Type, c, edges)), nil
 }
 
-// comparableColumns says why two columns can't be compared.
+// PSIBins returns the number of bins of the PSI of two columns: at most bins for
+// int, float and timestamp, and the number of different values for string and
+// bool.
+func PSIBins(ref, cur *ColumnProfile, bins int) int {
+	if ref.Type != String && ref.Type != Bool {
+		return int(min(int64(bins), ref.Distinct))
+	}
+	seen := map[any]bool{}
+	for _, c := range []*ColumnProfile{ref, cur} {
+		for v := range c.Values() {
+			seen[v] = true
+		}
+	}
+	return len(seen)
+}
+
+// PSIByChance returns the PSI with this many bins that two samples of the same
+// distribution exceed once in ten thousand times; ref and cur are their numbers of
+// values. Such a PSI is (1/ref + 1/cur) times chi-squared with bins-1 degrees of
+// freedom (Yurdakul 2018), whose quantile is that of Wilson and Hilferty.
+func PSIByChance(bins int, ref, cur int64) float64 {
+	if bins < 2 || ref == 0 || cur == 0 {
+		return 0
+	}
+	const z = 3.7190 // the 99.99 % quantile of the normal distribution
+	k := float64(bins - 1)
+	root := 1 - 2/(9*k) + z*math.Sqrt(2/(9*k))
+	return k * root * root * root * (1/float64(ref) + 1/float64(cur))
+}
+
+// comparableColumns says why two columns cannot be compared.
 func comparableColumns(ref, cur *ColumnProfile) error {
 	switch {
 	case ref == nil || cur == nil:

@@ -32,6 +32,7 @@ func sample(kind string, seed noise, n int) []any {
 // TestDriftAgainstSciPy compares with testdata/drift.json, which
 // testdata/drift.py writes.
 func TestDriftAgainstSciPy(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile("testdata/drift.json")
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +97,7 @@ func TestDriftAgainstSciPy(t *testing.T) {
 }
 
 func TestDriftOfSketches(t *testing.T) {
+	t.Parallel()
 	ref := profile(t, write(t, "a.parquet", rows{table.Schema{{Name: "x", Type: table.Float}}, [][]any{sample("uniform", 1, 120_000)}})).Column("x")
 	cur := profile(t, write(t, "b.parquet", rows{table.Schema{{Name: "x", Type: table.Float}}, [][]any{sample("shifted", 2, 120_000)}})).Column("x")
 	if ref.Exact || cur.Exact {
@@ -115,6 +117,7 @@ func TestDriftOfSketches(t *testing.T) {
 }
 
 func TestDriftRefuses(t *testing.T) {
+	t.Parallel()
 	p := profile(t, write(t, "a.parquet", mixed(1, 100)))
 	empty := profile(t, write(t, "b.parquet", mixed(1, 0)))
 	for name, pair := range map[string][2]*table.ColumnProfile{

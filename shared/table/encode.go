@@ -66,7 +66,7 @@ func (p *Profile) UnmarshalBinary(data []byte) error {
 		}
 	}
 	if d.err == nil && len(d.data) > 0 {
-		d.fail("it goes on after its end")
+		d.fail("it has more data after its end")
 	}
 	if d.err != nil {
 		return fmt.Errorf("read a profile: %w", d.err)
@@ -217,7 +217,7 @@ func (d *profileDecoder) column(rows int64) ColumnProfile {
 	typ := typeCodes[code]
 	nulls, nonFinite := d.int(), d.int()
 	if nonFinite > nulls {
-		d.fail("column %q has more numbers that are none than nulls", name)
+		d.fail("column %q has more NaN and infinite numbers than nulls", name)
 	}
 	var values []entry
 	var s *sketch
@@ -254,7 +254,7 @@ func (d *profileDecoder) entries(typ Type) []entry {
 				e.key += values[i-1].key
 			}
 			if typ == Float && !finite(keyFloat(e.key)) || typ == Bool && e.key != boolKey(false) && e.key != boolKey(true) {
-				d.fail("a value that is none")
+				d.fail("a value is invalid for its type")
 			}
 		}
 		if e.n = d.int(); e.n == 0 || i > 0 && compareEntries(values[i-1], e) >= 0 {

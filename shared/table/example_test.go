@@ -88,15 +88,15 @@ func ExampleCheck() {
 	// 5 XX 9
 }
 
-func ExampleCut() {
+func ExampleSplit() {
 	path, remove := flights()
 	defer remove()
 	dir := filepath.Dir(path)
-	cut := table.Cut{Fraction: 0.2, By: table.ByTime, Time: "at", Gap: time.Hour}
-	train, holdout, err := cut.Apply(context.Background(), []string{path}, filepath.Join(dir, "train"), filepath.Join(dir, "holdout.parquet"))
+	split := table.Split{Fraction: 0.2, By: table.ByTime, Time: "at", Gap: time.Hour}
+	parts, err := split.Apply(context.Background(), []string{path}, filepath.Join(dir, "train"), filepath.Join(dir, "holdout.parquet"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(train, "to train on,", holdout, "held out")
+	fmt.Println(parts.Train, "to train on,", parts.Holdout, "held out")
 	// Output: 3 to train on, 1 held out
 }

@@ -45,8 +45,7 @@ func openFile(path string) (_ *file, err error) {
 		return nil, err
 	}
 	t := &file{name: filepath.Base(path), f: f}
-	// The decoder is another's; what it does to bytes nobody foresaw is an
-	// answer about the bytes, not the end of the process.
+	// parquet-go may panic on malformed input; report that as a damaged file.
 	defer func() {
 		if r := recover(); r != nil {
 			err = t.damaged(fmt.Errorf("%v", r))
@@ -57,7 +56,7 @@ func openFile(path string) (_ *file, err error) {
 	}
 	t.pq, err = parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
 	if err != nil {
-		if perr := (*fs.PathError)(nil); errors.As(err, &perr) {
+		if _, ok := errors.AsType[*fs.PathError](err); ok {
 			return nil, err
 		}
 		return nil, t.damaged(err)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestWriteAndRead(t *testing.T) {
+	t.Parallel()
 	want := mixed(1, 130_000) // more than one row group
 	path := write(t, "a.parquet", want)
 
@@ -60,6 +61,7 @@ func TestWriteAndRead(t *testing.T) {
 }
 
 func TestWriterRefuses(t *testing.T) {
+	t.Parallel()
 	two := table.Schema{{Name: "a", Type: table.Int}, {Name: "a", Type: table.Int}}
 	if _, err := table.NewWriter(&bytes.Buffer{}, two); err == nil {
 		t.Error("two columns of one name are written")
@@ -77,6 +79,7 @@ func TestWriterRefuses(t *testing.T) {
 }
 
 func TestAbortLeavesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w, err := table.Create(filepath.Join(dir, "a.parquet"), allTypes)
 	if err != nil {
@@ -92,6 +95,7 @@ func TestAbortLeavesNothing(t *testing.T) {
 }
 
 func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
 	good, err := os.ReadFile(write(t, "a.parquet", mixed(1, 5000)))
 	if err != nil {
 		t.Fatal(err)

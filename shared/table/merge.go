@@ -20,7 +20,7 @@ func ProfileFiles(ctx context.Context, paths ...string) (*Profile, error) {
 
 // Merge returns the profile of all rows that ps measured, in the order of ps.
 // A column that some lack is null there; one of two types is an *[Unreadable].
-// A summary can't be merged. The profiles are not changed.
+// A summary cannot be merged. The profiles are not changed.
 func Merge(ps ...*Profile) (*Profile, error) {
 	if len(ps) == 1 {
 		return ps[0], nil

@@ -90,8 +90,20 @@ func (c *ColumnProfile) NullShare() float64 {
 	return float64(c.Nulls) / float64(c.Count+c.Nulls)
 }
 
+// Below reports whether a value of the column's type is less than all of its
+// values; false if there are no values.
+func (c *ColumnProfile) Below(v any) bool {
+	return c.Count > 0 && compareEntries(entryOf(v), entryOf(c.Min)) < 0
+}
+
+// Above reports whether a value of the column's type is greater than all of its
+// values; false if there are no values.
+func (c *ColumnProfile) Above(v any) bool {
+	return c.Count > 0 && compareEntries(entryOf(v), entryOf(c.Max)) > 0
+}
+
 // Summary returns the figures alone, without the counts of all values: for
-// people, events and JSON. A Summary can't be merged or compared for drift.
+// people, events and JSON. A Summary cannot be merged or compared for drift.
 func (p *Profile) Summary() *Profile {
 	s := &Profile{Rows: p.Rows, Columns: slices.Clone(p.Columns)}
 	for i := range s.Columns {

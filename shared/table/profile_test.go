@@ -32,6 +32,7 @@ func stored(t testing.TB, p *table.Profile) []byte {
 }
 
 func TestProfileOfFewRows(t *testing.T) {
+	t.Parallel()
 	nan, inf := math.NaN(), math.Inf(1)
 	path := write(t, "a.parquet", rows{allTypes, [][]any{
 		{"b", "a", nil, "b", "c"},
@@ -105,6 +106,7 @@ func TestProfileOfFewRows(t *testing.T) {
 }
 
 func TestProfileOfManyRowsIsExact(t *testing.T) {
+	t.Parallel()
 	r := mixed(3, 130_000)
 	p := profile(t, write(t, "a.parquet", r))
 	x := p.Column("x")
@@ -146,6 +148,7 @@ func TestProfileOfManyRowsIsExact(t *testing.T) {
 }
 
 func TestMergeIsMeasuringAtOnce(t *testing.T) {
+	t.Parallel()
 	r := mixed(5, 150_000)
 	r.columns[2] = r.columns[1] // few values, so that all columns are exact
 	r.schema = slices.Clone(r.schema)
@@ -173,6 +176,7 @@ func TestMergeIsMeasuringAtOnce(t *testing.T) {
 }
 
 func TestMergeOfSketches(t *testing.T) {
+	t.Parallel()
 	a := profile(t, write(t, "a.parquet", mixed(1, 130_000)))
 	b := profile(t, write(t, "b.parquet", mixed(2, 130_000)))
 	before := stored(t, a)
@@ -202,6 +206,7 @@ func TestMergeOfSketches(t *testing.T) {
 }
 
 func TestMergeOfDifferentColumns(t *testing.T) {
+	t.Parallel()
 	a := profile(t, write(t, "a.parquet", rows{table.Schema{{Name: "a", Type: table.Int}}, [][]any{{1, 2}}}))
 	b := profile(t, write(t, "b.parquet", rows{table.Schema{{Name: "a", Type: table.Int}, {Name: "b", Type: table.String}}, [][]any{{1}, {"x"}}}))
 	c := profile(t, write(t, "c.parquet", rows{table.Schema{{Name: "a", Type: table.String}}, [][]any{{"1"}}}))
@@ -219,6 +224,7 @@ func TestMergeOfDifferentColumns(t *testing.T) {
 }
 
 func TestManyStrings(t *testing.T) {
+	t.Parallel()
 	r := rows{schema: table.Schema{{Name: "id", Type: table.String}}, columns: make([][]any, 1)}
 	for i := range 130_000 {
 		id := fmt.Sprintf("id-%d", i)
@@ -240,6 +246,7 @@ func TestManyStrings(t *testing.T) {
 }
 
 func TestStoredProfile(t *testing.T) {
+	t.Parallel()
 	for name, n := range map[string]int{"exact": 1000, "sketches": 130_000, "no rows": 0} {
 		t.Run(name, func(t *testing.T) {
 			p := profile(t, write(t, "a.parquet", mixed(9, n)))
@@ -285,6 +292,7 @@ func FuzzStoredProfile(f *testing.F) {
 // TestExtremes is about values at the ends of their types: every figure can be
 // written as JSON.
 func TestExtremes(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{2, 130_000} { // exact, and sketches
 		r := rows{schema: table.Schema{{Name: "x", Type: table.Float}, {Name: "n", Type: table.Int}, {Name: "at", Type: table.Timestamp}}, columns: make([][]any, 3)}
 		for i := range n {

@@ -9,6 +9,7 @@ import (
 // TestQuantilesRank holds the stated error, on orders of input that are hard on
 // a sketch without chance.
 func TestQuantilesRank(t *testing.T) {
+	t.Parallel()
 	const n = 400_000
 	orders := map[string]func(i int) uint64{
 		"ascending":  func(i int) uint64 { return uint64(i) },
@@ -50,6 +51,7 @@ func TestQuantilesRank(t *testing.T) {
 }
 
 func TestKeysKeepOrder(t *testing.T) {
+	t.Parallel()
 	floats := []float64{-math.MaxFloat64, -1, -math.SmallestNonzeroFloat64, 0, math.SmallestNonzeroFloat64, 1, math.MaxFloat64}
 	for i, v := range floats {
 		if keyFloat(floatKey(v)) != v {
@@ -71,6 +73,7 @@ func TestKeysKeepOrder(t *testing.T) {
 }
 
 func TestHashSetSpills(t *testing.T) {
+	t.Parallel()
 	const n = 3*inMemory + 17
 	s := &hashSet{rows: n}
 	defer s.close()

@@ -9,6 +9,7 @@ const MaxExamples = 20
 const (
 	RowKey     = "_row"     // the number of the row, from 1
 	RepeatsKey = "_repeats" // of a row that is not unique: the number of the row it repeats
+	ObjectKey  = "_object"  // of a row that repeats one of another upload: the name of that upload
 )
 
 // Rules is the contract a table has to keep. The zero value allows everything.

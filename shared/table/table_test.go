@@ -176,8 +176,8 @@ func mixed(seed noise, n int) rows {
 // unreadable fails the test unless err is an *table.Unreadable, and returns it.
 func unreadable(t *testing.T, err error) *table.Unreadable {
 	t.Helper()
-	var u *table.Unreadable
-	if !errors.As(err, &u) {
+	u, ok := errors.AsType[*table.Unreadable](err)
+	if !ok {
 		t.Fatalf("got %v, want an Unreadable", err)
 	}
 	return u

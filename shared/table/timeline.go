@@ -13,7 +13,7 @@ import (
 // for the point where the hold-out begins.
 const bins = 1 << 16
 
-// timeline is what a cut knows about the time column of its input.
+// timeline is what a split knows about the time column of its input.
 type timeline struct {
 	in       []string
 	column   string
@@ -22,7 +22,8 @@ type timeline struct {
 	rows     int64 // from least on
 }
 
-// survey reads the time column. A span of 0 goes back for ever.
+// survey reads the time column; rows without a time do not count. A span of 0
+// goes back for ever.
 func survey(ctx context.Context, in []string, column string, span time.Duration) (*timeline, error) {
 	l := &timeline{in: in, column: column, least: math.MaxInt64, greatest: math.MinInt64}
 	err := l.each(ctx, func(t int64) {
@@ -33,9 +34,9 @@ func survey(ctx context.Context, in []string, column string, span time.Duration)
 		return nil, err
 	}
 	if l.rows == 0 {
-		return nil, &Unreadable{Column: column, Reason: "there are no rows to cut", Try: "add data"}
+		return nil, &Unreadable{Column: column, Reason: "no row has a " + column, Try: "add data"}
 	}
-	if first := l.greatest - span.Microseconds(); span > 0 && first > l.least {
+	if first := l.greatest - span.Microseconds() + 1; span > 0 && first > l.least {
 		l.least, l.rows = first, 0
 		err = l.each(ctx, func(t int64) {
 			if t >= first {
@@ -54,7 +55,7 @@ func survey(ctx context.Context, in []string, column string, span time.Duration)
 // are enough for a year.
 func (l *timeline) newest(ctx context.Context, fraction float64) (int64, error) {
 	if l.least == l.greatest {
-		return 0, &Unreadable{Column: l.column, Reason: fmt.Sprintf("all rows have the same %s, so that none is newer than the others", l.column), Try: "cut the hold-out by hash"}
+		return 0, &Unreadable{Column: l.column, Reason: fmt.Sprintf("all rows have the same %s, so that none is newer than the others", l.column), Try: "split by hash"}
 	}
 	least, rows := l.least, l.rows
 	want := max(int64(math.Round(fraction*float64(rows))), 1)
@@ -91,7 +92,7 @@ func (l *timeline) newest(ctx context.Context, fraction float64) (int64, error) 
 	return int64(uint64(least) + low), nil
 }
 
-// each calls f with the time of every row.
+// each calls f with the time of every row that has one.
 func (l *timeline) each(ctx context.Context, f func(int64)) error {
 	for _, path := range l.in {
 		if err := eachTime(ctx, path, l.column, f); err != nil {
@@ -119,10 +120,9 @@ func eachTime(ctx context.Context, path, column string, f func(int64)) error {
 			return err
 		}
 		for i, t := range b.Columns[0].Ints {
-			if b.Columns[0].Null(i) {
-				return &Unreadable{Column: column, Reason: fmt.Sprintf("a row has no %s, so that it belongs on neither side of the hold-out", column), Try: "allow no nulls in this column, or cut the hold-out by hash"}
+			if !b.Columns[0].Null(i) {
+				f(t)
 			}
-			f(t)
 		}
 	}
 }

@@ -17,8 +17,8 @@ const (
 )
 
 // unique checks that rows differ: by a hash of 64 bits first, and if hashes
-// repeat, by the values. So it never finds repeated rows where there are none,
-// and misses none.
+// repeat, by the values. So it never reports distinct rows as repeated,
+// and misses no repeated row.
 func (c *checker) unique(rule UniqueRule) {
 	var indices []int
 	for _, name := range rule.Columns {

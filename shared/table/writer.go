@@ -12,11 +12,16 @@ import (
 )
 
 const (
-	// rowGroup is how many rows a row group has; DuckDB's is the same.
+	// rowGroup is how many rows a row group has at most.
 	rowGroup = 122_880
-	// portion is how many rows go to a column at once. Portions don't depend on
-	// the batches that rows come in, so that pages don't either.
+	// portion is how many rows go to a column at once, at most. Portions do not
+	// depend on the batches that rows come in, so that pages do not either.
 	portion = 2048
+	// groupValues and groupText bound the memory of a row group: it has fewer rows
+	// where a table has many columns, or long texts.
+	groupValues   = 1 << 23
+	portionValues = 1 << 20
+	groupText     = 128 << 20
 	// maxDictionary is the size of a dictionary, in bytes, past which the rest
 	// of a column chunk is plain.
 	maxDictionary = 1 << 20
@@ -30,6 +35,10 @@ type Writer struct {
 	pq      *parquet.Writer   //nolint:staticcheck // what replaces it takes Go structs, and these are rows of values
 	pending [][]parquet.Value // of each column, fewer than portion
 	rows    int64
+
+	portion, group int // rows, by the number of columns
+	inGroup        int // rows of the row group
+	text           int // bytes of texts of the row group
 
 	temp *os.File // of Create, until it is closed
 	path string
@@ -53,7 +62,13 @@ func NewWriter(w io.Writer, schema Schema) (*Writer, error) {
 		}
 		root.fields = append(root.fields, field{Node: node, name: c.Name})
 	}
+	size := portion
+	for size > 64 && size*len(schema) > portionValues {
+		size /= 2
+	}
 	return &Writer{
+		portion: size,
+		group:   min(rowGroup, max(size, groupValues/len(schema)/size*size)),
 		schema:  schema,
 		pending: make([][]parquet.Value, len(schema)),
 		pq: parquet.NewWriter(w,
@@ -132,21 +147,29 @@ func (w *Writer) Write(b *Batch) error {
 		}
 	}
 	for from := 0; from < b.Rows; {
-		n := min(b.Rows-from, portion-len(w.pending[0]))
+		n := min(b.Rows-from, w.portion-len(w.pending[0]))
 		for i, c := range w.schema {
 			w.pending[i] = appendValues(w.pending[i], c.Type, i, &b.Columns[i], from, from+n)
-		}
-		w.rows += int64(n)
-		from += n
-		if len(w.pending[0]) == portion {
-			if err := w.push(); err != nil {
-				return err
+			if c.Type == String {
+				for _, text := range b.Columns[i].Strings[from : from+n] {
+					w.text += len(text)
+				}
 			}
 		}
-		if w.rows%rowGroup == 0 {
+		w.rows += int64(n)
+		w.inGroup += n
+		from += n
+		if len(w.pending[0]) < w.portion {
+			continue
+		}
+		if err := w.push(); err != nil {
+			return err
+		}
+		if w.inGroup >= w.group || w.text >= groupText {
 			if err := w.pq.Flush(); err != nil {
 				return fmt.Errorf("write a table: %w", err)
 			}
+			w.inGroup, w.text = 0, 0
 		}
 	}
 	return nil

@@ -1,5 +1,9 @@
 // Package telemetry sets up logs, metrics and traces. What is logged, counted
-// and traced stands where it happens.
+// and traced is decided where it happens.
+//
+// Log lines have a constant message and these keys: component (the program or
+// function that logs), event, type, subject and pipeline of an event, error,
+// and after (how long until the next attempt).
 package telemetry
 
 import (
@@ -19,33 +23,42 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Logger writes text for a person, or JSON for a cluster. level is debug, info,
-// warn or error; anything else is info.
-func Logger(w io.Writer, level string, json bool) *slog.Logger {
+// Logger returns a logger that writes JSON on a cluster and text elsewhere. Its
+// caller adds the component. level is debug, info, warn or error; anything else is info.
+func Logger(w io.Writer, level string) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
 		l = slog.LevelInfo
 	}
 	o := &slog.HandlerOptions{Level: l}
-	if json {
-		return slog.New(slog.NewJSONHandler(w, o))
+	var h slog.Handler = slog.NewTextHandler(w, o)
+	if onCluster() {
+		h = slog.NewJSONHandler(w, o)
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(h)
 }
 
-// Registry is a metrics registry with the process's own metrics in it.
+// onCluster reports whether Kubernetes or Knative started the process: they set
+// these variables in every container.
+func onCluster() bool {
+	return os.Getenv("KUBERNETES_SERVICE_HOST") != "" || os.Getenv("K_SERVICE") != ""
+}
+
+// Registry returns a metrics registry that has the metrics of the process and
+// of the Go runtime.
 func Registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
 
-// Traces exports spans by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT (or
-// its _TRACES_ form) is set, by OpenTelemetry's own environment variables; else
-// the provider is nil: no span is made. stop sends what is left.
-func Traces(ctx context.Context, service string) (provider trace.TracerProvider, stop func() error, err error) {
+// Traces exports spans by OTLP over HTTP if OTEL_EXPORTER_OTLP_ENDPOINT (or its
+// _TRACES_ form) is set, configured by OpenTelemetry's own environment
+// variables. Otherwise the provider is nil and no span is made. stop sends the
+// spans that are left, within its context.
+func Traces(ctx context.Context, service string) (provider trace.TracerProvider, stop func(context.Context) error, err error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-		return nil, func() error { return nil }, nil
+		return nil, func(context.Context) error { return nil }, nil
 	}
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
@@ -55,5 +68,5 @@ func Traces(ctx context.Context, service string) (provider trace.TracerProvider,
 		sdktrace.WithBatcher(exporter),
 		sdktrace.WithResource(resource.NewSchemaless(semconv.ServiceName("millrace-"+service), semconv.ServiceNamespace("millrace"))),
 	)
-	return p, func() error { return p.Shutdown(context.WithoutCancel(ctx)) }, nil
+	return p, p.Shutdown, nil
 }

@@ -1,12 +1,13 @@
-// Schemagen writes pipeline.schema.json, the JSON Schema of pipeline files for
-// editors, from the types of package config: their tags are the rules, their
-// comments the descriptions. It runs in the folder of the package, by
-// go generate.
+// Schemagen generates two files from the types of package config: the JSON Schema
+// of pipeline files for editors (pipeline.schema.json) and the reference for
+// people (reference.md). Rules come from tags, descriptions from comments. go
+// generate runs it in the folder of the package.
 package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -14,8 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/goccy/go-yaml"
 
 	"millrace.dev/config"
 )
@@ -44,7 +48,14 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile("pipeline.schema.json", append(text, '\n'), 0o644)
+	page, err := g.reference()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile("pipeline.schema.json", append(text, '\n'), 0o644),
+		os.WriteFile("reference.md", []byte(page), 0o644),
+	)
 }
 
 // object is a JSON object whose keys keep their order.
@@ -78,8 +89,8 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// readComments finds the comment of every field of every struct in a folder,
-// by "Type.Field".
+// readComments returns the comment of every struct field in a folder, by
+// "Type.Field".
 func readComments(dir string) (map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -115,7 +126,7 @@ type generator struct {
 	done     map[string]bool
 }
 
-// structure is the schema of a struct's fields.
+// structure returns the schema of a struct.
 func (g *generator) structure(t reflect.Type) object {
 	var properties object
 	required := []string{}
@@ -128,7 +139,16 @@ func (g *generator) structure(t reflect.Type) object {
 		if doc := g.comments[t.Name()+"."+f.Name]; doc != "" {
 			schema = append(schema, pair{"description", doc})
 		}
-		properties = append(properties, pair{name, append(schema, g.value(f.Type, f.Tag)...)})
+		schema = append(schema, g.value(f.Type, f.Tag)...)
+		if text := f.Tag.Get("example"); text != "" {
+			var example any
+			if err := yaml.Unmarshal([]byte(text), &example); err != nil {
+				panic(fmt.Sprintf("the example of %s.%s is not YAML: %v", t.Name(), f.Name, err))
+			}
+			schema = slices.DeleteFunc(schema, func(p pair) bool { return p.key == "examples" })
+			schema = append(schema, pair{"examples", []any{example}})
+		}
+		properties = append(properties, pair{name, schema})
 		if f.Tag.Get("required") == "true" {
 			required = append(required, name)
 		}
@@ -140,11 +160,14 @@ func (g *generator) structure(t reflect.Type) object {
 	return s
 }
 
-// value is the schema of a field's value by its type and tag.
+// value returns the schema of a field, from its type and tag.
 func (g *generator) value(t reflect.Type, tag reflect.StructTag) object {
 	switch t {
 	case reflect.TypeFor[config.Value]():
 		return object{{"type", []string{"string", "number", "boolean"}}}
+	case reflect.TypeFor[config.Words]():
+		word := object{{"type", []string{"string", "number", "boolean"}}}
+		return object{{"anyOf", []any{word, object{{"type", "array"}, {"items", word}}}}}
 	case reflect.TypeFor[config.Quantity]():
 		return object{{"type", []string{"string", "number"}}, {"examples", []string{"500m", "2Gi", "1"}}}
 	case reflect.TypeFor[config.Duration]():
@@ -153,6 +176,11 @@ func (g *generator) value(t reflect.Type, tag reflect.StructTag) object {
 			s = append(s, pair{"default", preset})
 		}
 		return s
+	case reflect.TypeFor[config.Unique]():
+		columns := object{{"type", "array"}, {"items", object{{"type", "string"}}}, {"minItems", 1}}
+		across := object{{"enum", []string{config.UniqueAcrossPartition, config.UniqueAcrossDataset}}, {"default", config.UniqueAcrossPartition}}
+		long := object{{"type", "object"}, {"properties", object{{"columns", columns}, {"across", across}}}, {"required", []string{"columns"}}, {"additionalProperties", false}}
+		return object{{"anyOf", []any{columns, long}}}
 	case reflect.TypeFor[config.EnvValue]():
 		secret := object{{"type", "object"}, {"properties", object{{"secret", object{{"type", "string"}, {"pattern", "^[^/]+/[^/]+$"}}}}}, {"required", []string{"secret"}}, {"additionalProperties", false}}
 		return object{{"anyOf", []any{object{{"type", "string"}}, secret}}}
@@ -196,7 +224,7 @@ func (g *generator) define(t reflect.Type) string {
 	return "#/$defs/" + t.Name()
 }
 
-// limits are what the tags say of a single value.
+// limits returns the limits of a single value in the tags.
 func limits(tag reflect.StructTag) object {
 	var s object
 	if enum := tag.Get("enum"); enum != "" {
@@ -220,11 +248,13 @@ func jsonType(t reflect.Type) string {
 		return "integer"
 	case reflect.Float64:
 		return "number"
+	case reflect.Bool:
+		return "boolean"
 	}
 	panic("no JSON type for " + t.String())
 }
 
-// literal is a default as a JSON value.
+// literal returns a default as a JSON value.
 func literal(t reflect.Type, text string) any {
 	if t.Kind() == reflect.String {
 		return text

@@ -25,7 +25,8 @@ import (
 
 	"millrace.dev/deploy/millrace/up"
 	"millrace.dev/events"
-	"millrace.dev/functions/evaluate"
+	"millrace.dev/shared/apart"
+	"millrace.dev/shared/summary"
 	"millrace.dev/shared/table"
 )
 
@@ -54,8 +55,8 @@ spec:
 `
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == evaluate.ProbeArgument {
-		os.Exit(evaluate.Probe())
+	if code, was := apart.Main(up.Tasks...); was {
+		os.Exit(code)
 	}
 	n := flag.Int("n", 20, "uploads")
 	rows := flag.Int("rows", 10000, "rows an upload")
@@ -136,7 +137,7 @@ func start(dir string) (url string, stop func() error, err error) {
 	started, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ended <- up.Run(ctx, up.Options{
-			Dir: filepath.Join(dir, "millrace"), Pipelines: []string{filepath.Join(dir, "tumours")}, Listen: "127.0.0.1:0",
+			Dir: filepath.Join(dir, "millrace"), Pipelines: []string{filepath.Join(dir, "tumours")}, Listen: "127.0.0.1:0", NoToken: true,
 			Drain: 10 * time.Second, Logger: slog.New(slog.DiscardHandler), Started: func(a string) { started <- a },
 		})
 	}()
@@ -236,7 +237,7 @@ func once(url, path string, i int, stages map[string][]time.Duration) (time.Dura
 		case "model.promoted":
 			return time.Since(answered), nil
 		case "partition.rejected", "training.failed", "model.rejected", "deadletter.recorded":
-			return 0, errors.New(events.Summary(e))
+			return 0, errors.New(summary.Of(e))
 		}
 	}
 }

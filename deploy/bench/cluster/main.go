@@ -2,9 +2,9 @@
 // cluster, beside the least that Knative can do there:
 //
 //   - from zero: an event given to the broker until a function without a pod has
-//     handled it (drift-check: its record stands in the log), and until a bare
+//     handled it (drift-check: its record is in the log), and until a bare
 //     Knative Service without a pod was called;
-//   - warm: an event committed until drift-check's record stands in the log
+//   - warm: an event committed until drift-check's record is in the log
 //     (log, relay, broker, function, log), and a broker's round trip (event,
 //     broker, Service, its answer, broker, here).
 //
@@ -87,7 +87,7 @@ func at(d []time.Duration, q float64) time.Duration {
 
 func ratio(a, b []time.Duration) float64 { return float64(at(a, 0.5)) / float64(at(b, 0.5)) }
 
-// bench sends, and hears of what arrived.
+// bench sends events, and follows the log for what arrived.
 type bench struct {
 	log    *eventlog.Log
 	broker string
@@ -99,7 +99,7 @@ type bench struct {
 }
 
 func newBench(ctx context.Context) (*bench, error) {
-	server := eventlog.Server{NATS: os.Getenv("MILLRACE_NATS"), Credentials: os.Getenv("MILLRACE_NATS_CREDENTIALS")}
+	server := eventlog.Server{NATS: os.Getenv("MILLRACE_NATS"), Credentials: os.Getenv("MILLRACE_NATS_CREDENTIALS"), User: os.Getenv("MILLRACE_NATS_USER"), Seed: os.Getenv("MILLRACE_NATS_SEED")}
 	log, nc, err := server.Open(ctx, "millrace-bench", slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (b *bench) once(ctx context.Context, send func(context.Context, int, func(i
 	}
 }
 
-// tick gives the broker an event that drift-check has nothing to do for.
+// tick sends the broker an event for which drift-check has nothing to do.
 func (b *bench) tick(ctx context.Context, i int, expect func(string)) error {
 	id := fmt.Sprintf("%s-tick-%d", b.run, i)
 	expect(id)
@@ -171,22 +171,22 @@ func (b *bench) tick(ctx context.Context, i int, expect func(string)) error {
 	}, fmt.Sprintf(`{"schedule":"bench","action":"drift-check","due":%q,"pipeline":%q}`, time.Now().UTC().Format(time.RFC3339Nano), pipeline))
 }
 
-// call gives the broker an event for the bare Service, which says here that it came.
+// call sends the broker an event for the bare Service, which says here that it came.
 func (b *bench) call(ctx context.Context, i int, expect func(string)) error {
 	return b.hello(ctx, fmt.Sprintf("%s-call-%d", b.run, i), "com.example.bench.called", expect)
 }
 
-// roundTrip gives the broker an event whose answer comes back here by the broker.
+// roundTrip sends the broker an event whose answer comes back here by the broker.
 func (b *bench) roundTrip(ctx context.Context, i int, expect func(string)) error {
 	return b.hello(ctx, fmt.Sprintf("%s-trip-%d", b.run, i), "com.example.bench.asked", expect)
 }
 
 func (b *bench) hello(ctx context.Context, id, kind string, expect func(string)) error {
 	expect(id)
-	return b.post(ctx, map[string]string{"id": id, "source": "/bench", "type": kind, "via": "log"}, `{}`) // not from elsewhere: that would wake the gate, too
+	return b.post(ctx, map[string]string{"id": id, "source": "/bench", "type": kind, "via": "log"}, `{}`) // not from elsewhere: that would also wake the internal gateway
 }
 
-// commit appends what tick gives the broker to the log, as the gateway does.
+// commit appends what tick sends the broker to the log, as the gateway does.
 func (b *bench) commit(ctx context.Context, _ int, expect func(string)) error {
 	c := eventlog.Commit{Pipeline: pipeline, Function: "gateway", Data: []events.Data{events.ScheduleTicked{
 		Schedule: "bench", Action: "drift-check", Due: time.Now().UTC().Format(time.RFC3339Nano), Pipeline: pipeline,

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs the bench in the installation's namespace and prints what it measured, and what the installation takes when idle:
-# run.sh [flags of the bench]. Needs kubectl, ko, KUBECONFIG and KO_DOCKER_REPO, and an installation that stands.
+# run.sh [flags of the bench]. Needs kubectl, ko, KUBECONFIG and KO_DOCKER_REPO, and a running installation.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 namespace=${NAMESPACE:-millrace}
 k() { kubectl -n "$namespace" "$@"; }
 
 k delete job bench --ignore-not-found >/dev/null
-trap 'k delete ksvc,trigger,service,serviceaccount,role,rolebinding,job -l app.kubernetes.io/part-of=millrace-bench --wait=false >/dev/null' EXIT
+trap 'k delete ksvc,trigger,service,serviceaccount,role,rolebinding,networkpolicy,job -l app.kubernetes.io/part-of=millrace-bench --wait=false >/dev/null' EXIT
 ko resolve --base-import-paths ${KO_FLAGS:-} -f deploy/bench/cluster/bench.yaml 2>/dev/null | k apply -f - >/dev/null
 k wait --for=condition=Ready ksvc/bench-hello trigger/bench-hello trigger/bench --timeout=180s >/dev/null
 k wait --for=condition=Ready pod -l app.kubernetes.io/name=bench --timeout=120s >/dev/null

@@ -1,5 +1,5 @@
 // Command hop measures one hop of a chain: an event is committed, a handler is
-// called, what it announces is committed. Beside it runs the bare minimum on
+// called, what it emits is committed. Beside it runs the bare minimum on
 // the same server: a JetStream consumer that publishes and acknowledges,
 // without records, states, middleware or metrics.
 //
@@ -115,14 +115,14 @@ func newBench(ctx context.Context, dir string, always bool) (*bench, error) {
 	if b.server, err = embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "log"), SyncAlways: always}); err != nil {
 		return nil, err
 	}
-	if b.log, err = eventlog.Open(ctx, b.server.Conn(), eventlog.Options{Logger: b.logger, Own: true}); err != nil {
+	if b.log, err = eventlog.Open(ctx, b.server.Conn(), eventlog.Options{Logger: b.logger, Embedded: true}); err != nil {
 		return nil, err
 	}
 	b.states, err = state.NewStore(ctx, b.log, b.logger)
 	return b, err
 }
 
-// fill gives the pipeline a past.
+// fill gives the pipeline a history.
 func (b *bench) fill(ctx context.Context, size int) error {
 	return parallel(size, 64, func(i int) error {
 		key := fmt.Sprintf("flights/%05d.parquet", i%200)
@@ -134,12 +134,11 @@ func (b *bench) fill(ctx context.Context, size int) error {
 	})
 }
 
-// hop hears one type and announces another. Like promote it only decides.
+// hop handles one event type and emits another. Like promote it only decides.
 type hop struct{}
 
-func (hop) Decides() {}
-
 func (hop) Register(m *function.Mux) {
+	m.DecidesOnly()
 	function.Handle(m, func(_ context.Context, e events.Event[events.EvaluationRequested], _ *state.Pipeline) ([]events.Data, error) {
 		return []events.Data{events.TrainingRequested{Reason: strconv.Itoa(e.Data.Version)}}, nil
 	})
@@ -160,7 +159,7 @@ func (b *bench) ask(ctx context.Context, i int) error {
 }
 
 // latency runs hops one at a time: from the event's commit until a follower of
-// the log sees what was announced.
+// the log sees what was emitted.
 func (b *bench) latency(ctx context.Context, n int) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -180,7 +179,7 @@ func (b *bench) latency(ctx context.Context, n int) ([]time.Duration, error) {
 	return out, nil
 }
 
-// follow calls f for each announcement from now on.
+// follow calls f for each emitted event from now on.
 func (b *bench) follow(ctx context.Context, f func()) {
 	last, _ := b.log.Last(ctx)
 	for _, err := range b.log.Follow(ctx, eventlog.Filter{Pipeline: pipeline, Types: []string{events.TrainingRequested{}.EventType()}, From: last + 1}) {
@@ -192,7 +191,7 @@ func (b *bench) follow(ctx context.Context, f func()) {
 }
 
 // throughput runs hops as fast as they go: the events are committed before, as
-// in a chain, where each is what the hop before announced.
+// in a chain, where each is what the hop before emitted.
 func (b *bench) throughput(ctx context.Context, n int) (rate float64, cpu time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

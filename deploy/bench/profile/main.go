@@ -31,7 +31,7 @@ func main() {
 	var b bench
 	task := flag.String("task", "", "used by the benchmark for its own processes")
 	flag.StringVar(&b.dir, "dir", "", "where data and peers are kept (default: in the user's cache)")
-	flag.StringVar(&b.csv, "csv", "", "flights.csv, if pip can't be used")
+	flag.StringVar(&b.csv, "csv", "", "flights.csv, if pip cannot be used")
 	flag.IntVar(&b.runs, "runs", 5, "how often each figure is taken; the median is shown")
 	flag.BoolVar(&b.peers, "peers", false, "measure DuckDB, polars, pandas and pandera too")
 	flag.BoolVar(&b.small, "small", false, "only the 336,776 rows")

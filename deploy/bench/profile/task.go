@@ -26,7 +26,7 @@ var ownTasks = []string{taskProfile, taskChecks, taskContract, taskStart}
 func runTask(ctx context.Context, task string, args []string) error {
 	switch {
 	case task == taskStart:
-		return nil // what a process of this program takes for nothing
+		return nil // measures what starting this program costs
 	case (task == taskConvert || task == taskRepeat) && len(args) == 2:
 		return convert(ctx, task, args[0], args[1])
 	case len(args) != 1:

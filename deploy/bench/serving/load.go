@@ -23,8 +23,8 @@ func (r result) at(q float64) time.Duration {
 	return r.latencies[min(len(r.latencies)-1, int(q*float64(len(r.latencies))))]
 }
 
-// load sends the request over each of the connections, one after the other,
-// for as long as said.
+// load sends requests over each of the connections for the duration d. Each
+// connection has one request under way at a time.
 func load(address string, w way, connections int, d time.Duration) (result, error) {
 	var (
 		mu    sync.Mutex
@@ -52,8 +52,9 @@ func load(address string, w way, connections int, d time.Duration) (result, erro
 	return all, errors.Join(errs...)
 }
 
-// beats sends the request over one connection, a beat after the last at the
-// soonest, and at once when it is late.
+// beats sends requests over one connection until the given time, one in each
+// interval of length beat. A request that is late is sent at once; with a beat of
+// 0, all are.
 func beats(address string, w way, until time.Time, beat time.Duration) (latencies []time.Duration, failed int, err error) {
 	c, err := w.open(address)
 	if err != nil {

@@ -122,7 +122,7 @@ func library(root string) string {
 }
 
 // train brings three months of flights into a Millrace of its own and gives
-// the server that goes on with it.
+// the server that continues with it.
 func train(o options, work, model string) (server, error) {
 	example := filepath.Join(o.root, "config/examples/flights")
 	python := filepath.Join(example, ".venv/bin/python")

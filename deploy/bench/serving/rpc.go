@@ -24,7 +24,7 @@ type rpcConversation struct {
 	headers []byte
 	message []byte
 	stream  uint32
-	// window is what the server takes before it gives more.
+	// window is how many bytes the server accepts before it extends the window.
 	window int64
 	status int
 }

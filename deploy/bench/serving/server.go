@@ -117,7 +117,7 @@ func (r *running) stop() {
 type usage struct {
 	cpu         time.Duration
 	rss         int64
-	anonymous   int64 // of rss, what is no mapped file
+	anonymous   int64 // of rss, all but mapped files
 	descriptors int
 }
 

@@ -165,7 +165,7 @@ func metrics(address string) (heap, goroutines float64) {
 }
 
 func machineLoad() float64 {
-	raw, _ := os.ReadFile("/proc/loadavg") // 0 where there is none
+	raw, _ := os.ReadFile("/proc/loadavg") // 0 where the file does not exist
 	first, _, _ := strings.Cut(string(raw), " ")
 	l, _ := strconv.ParseFloat(first, 64)
 	return l

@@ -25,6 +25,7 @@ import (
 
 // A function handles the types that its trigger lets through, and no others.
 func TestTriggersAndHandlers(t *testing.T) {
+	t.Parallel()
 	functions := map[string]function.Function{
 		driftcheck.Name:    new(driftcheck.F),
 		evaluate.Name:      new(evaluate.F),
@@ -42,7 +43,7 @@ func TestTriggersAndHandlers(t *testing.T) {
 	for _, tr := range all {
 		f, ok := functions[tr.Function]
 		if !ok {
-			t.Errorf("trigger %s leads to %s, which is no function", tr.Name, tr.Function)
+			t.Errorf("trigger %s has the target %s, which is not a function", tr.Name, tr.Function)
 			continue
 		}
 		delete(functions, tr.Function)
@@ -64,6 +65,7 @@ func TestTriggersAndHandlers(t *testing.T) {
 // The golden events satisfy the schemas that are made of the types, and what
 // has another type in a field does not.
 func TestSchemasAndGoldenEvents(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join("..", "..", "..", "events")
 	for _, typ := range events.Catalogue() {
 		t.Run(typ.Name, func(t *testing.T) {
@@ -86,7 +88,7 @@ func TestSchemasAndGoldenEvents(t *testing.T) {
 					continue // its mistake is one that Validate finds, not its shape
 				}
 				if schema.Validate(data) == nil {
-					t.Errorf("refused.json[%d] can't be decoded, and the schema has nothing against it: %s", i, text)
+					t.Errorf("refused.json[%d] cannot be decoded, and the schema has nothing against it: %s", i, text)
 				}
 			}
 		})

@@ -24,7 +24,7 @@ for client in kserve mlserver triton openapi; do
 	uv pip install -q --python "$environments/$client/bin/python" -r "$here/$client.txt"
 done
 
-"$millrace" up --dir "$work/data" --pipelines "$here/flights" --listen 127.0.0.1:0 >"$work/out" 2>"$work/log" &
+"$millrace" up --dir "$work/data" --pipelines "$here/flights" --listen 127.0.0.1:0 --no-token >"$work/out" 2>"$work/log" &
 server=$!
 url=
 for _ in $(seq 300); do

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 )
 
 // bucket is a bucket of a real S3 server, which is a process of its own and
@@ -65,7 +65,7 @@ func startBucket(t testing.TB, secret string) bucket {
 // build cache.
 func versitygw(t testing.TB) string {
 	t.Helper()
-	root, err := rig.Root()
+	root, err := env.Root()
 	must(t, err)
 	cmd := exec.Command("go", "tool", "-n", "versitygw")
 	cmd.Dir = filepath.Join(root, "deploy", "e2e", "versitygw")

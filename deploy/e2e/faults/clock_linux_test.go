@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/events"
@@ -23,38 +23,38 @@ import (
 // twice, means the same wherever it is asked for.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
-	program := rig.BuildWith(t, "-overlay", clockOverlay(t))
+	program := env.BuildWith(t, "-overlay", clockOverlay(t))
 	clock := filepath.Join(t.TempDir(), "clock")
 	setClock(t, clock, 0)
-	o := rig.Options{Dir: t.TempDir(), Env: []string{"MILLRACE_TEST_CLOCK=" + clock}, Pipelines: []string{tumours.Pipeline{Name: "clock", Spec: map[string]string{
+	o := env.Options{Dir: t.TempDir(), Env: []string{"MILLRACE_TEST_CLOCK=" + clock}, Pipelines: []string{tumours.Pipeline{Name: "clock", Spec: map[string]string{
 		"train":   tumours.Train(`sleep 0.3; cp "$0.onnx" "$MILLRACE_OUTPUT/model.onnx"`, "timeout: 2m"),
 		"promote": "{strategy: canary, steps: [50, 100], advance: {requests: 10, within: 1h}}",
 	}}.Write(t)}}
 	var promised []string
-	send := func(s *rig.System, key string, seed uint64) {
+	send := func(s *env.System, key string, seed uint64) {
 		event, _ := upload(t, s, key, rows(t, seed))
 		promised = append(promised, event)
 	}
 
-	p := rig.Launch(t, program, o)
+	p := env.Launch(t, program, o)
 	w := p.Watch(t, "clock")
 	send(p.System, "clock/data/a.parquet", 1)
-	rig.Await[events.ModelPromoted](t, w)
+	env.Await[events.ModelPromoted](t, w)
 	send(p.System, "clock/data/b.parquet", 2)
-	rig.Await[events.TrainingStarted](t, w)
+	env.Await[events.TrainingStarted](t, w)
 	setClock(t, clock, -time.Hour)
-	rig.Await[events.RolloutStarted](t, w)
+	env.Await[events.RolloutStarted](t, w)
 	setClock(t, clock, -3*time.Hour)
 	predict(t, p.System, "clock", 2)
-	rig.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 2 })
+	env.Await(t, w, func(d events.ModelPromoted) bool { return d.Version == 2 })
 	p.Settle(t)
 	p.Stop(t)
 
 	setClock(t, clock, -4*time.Hour)
-	p = rig.Launch(t, program, o)
+	p = env.Launch(t, program, o)
 	w = p.Watch(t, "clock")
 	send(p.System, "clock/data/c.parquet", 3)
-	rig.Await[events.DatasetValidated](t, w)
+	env.Await[events.DatasetValidated](t, w)
 	p.Settle(t)
 	timesAsked(t, p.System, "clock", 3)
 	p.Stop(t)
@@ -64,7 +64,7 @@ func TestClockSetBack(t *testing.T) {
 // clockOverlay puts testdata/clock.go into the command.
 func clockOverlay(t testing.TB) (file string) {
 	t.Helper()
-	root, err := rig.Root()
+	root, err := env.Root()
 	must(t, err)
 	b, err := json.Marshal(map[string]any{"Replace": map[string]string{
 		filepath.Join(root, "deploy", "millrace", "set_clock.go"): filepath.Join(root, "deploy", "e2e", "faults", "testdata", "clock.go"),
@@ -86,11 +86,11 @@ func setClock(t testing.TB, file string, ahead time.Duration) {
 }
 
 // predict asks for predictions until the version is the champion.
-func predict(t testing.TB, s *rig.System, pipeline string, version int) {
+func predict(t testing.TB, s *env.System, pipeline string, version int) {
 	t.Helper()
 	asked := tumours.Draw(t, 1, 9).Features(t, 0, 1)
 	eventually(t, fmt.Sprintf("v%d as the champion", version), func() error {
-		if _, err := s.Predict(rig.Context(t), pipeline, client.Ask{}, asked); err != nil {
+		if _, err := s.Predict(env.Context(t), pipeline, client.Ask{}, asked); err != nil {
 			return err
 		}
 		if champion := s.Pipeline(t, pipeline).Route.Champion; champion != version {
@@ -100,14 +100,14 @@ func predict(t testing.TB, s *rig.System, pipeline string, version int) {
 	})
 }
 
-// timesAsked asks for the pipeline as it was at each time that stands in its
+// timesAsked asks for the pipeline as it was at each time that is in its
 // log: it must be as it was at the last event that is not later.
-func timesAsked(t testing.TB, s *rig.System, pipeline string, jumps int) {
+func timesAsked(t testing.TB, s *env.System, pipeline string, jumps int) {
 	t.Helper()
 	var log []events.Envelope
-	last, err := s.LastSequence(rig.Context(t))
+	last, err := s.LastSequence(env.Context(t))
 	must(t, err)
-	for e, err := range s.Follow(rig.Context(t), client.Query{From: 1}) {
+	for e, err := range s.Follow(env.Context(t), client.Query{From: 1}) {
 		must(t, err)
 		if e.Pipeline == pipeline {
 			log = append(log, e)

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 )
 
@@ -20,11 +20,11 @@ import (
 func TestEndBySIGTERM(t *testing.T) {
 	url, nodes := startNodes(t, 1)
 	t.Setenv("MILLRACE_NATS", url)
-	program := rig.Build(t)
-	o := rig.Options{Dir: t.TempDir(), Pipelines: []string{tumours.Pipeline{Name: "ending", Spec: map[string]string{"train": ""}}.Write(t), tumours.Pipeline{Name: "whole"}.Write(t)}}
+	program := env.Build(t)
+	o := env.Options{Dir: t.TempDir(), Pipelines: []string{tumours.Pipeline{Name: "ending", Spec: map[string]string{"train": ""}}.Write(t), tumours.Pipeline{Name: "whole"}.Write(t)}}
 	var promised []string
 	for life := range 3 {
-		p := rig.Launch(t, program, o)
+		p := env.Launch(t, program, o)
 		var senders sync.WaitGroup
 		var mu sync.Mutex
 		for i := range 12 {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/deploy/e2e/murder/checker"
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/crashtest/checker"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 )
 
@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 		os.Exit(serveNode())
 	}
 	setS3()
-	os.Exit(rig.Main(m))
+	os.Exit(env.Main(m))
 }
 
 func must(t testing.TB, err error) {
@@ -48,13 +48,13 @@ func eventually(t testing.TB, what string, ok func() error) {
 	}
 }
 
-// upload sends rows until they are acknowledged, and gives the id of the event
+// upload sends rows until they are acknowledged, and returns the id of the event
 // that was acknowledged. Refusals are counted: they are what an outage may cost.
-func upload(t testing.TB, s *rig.System, key string, content []byte) (event string, refused int) {
+func upload(t testing.TB, s *env.System, key string, content []byte) (event string, refused int) {
 	t.Helper()
 	path := file(t, content)
 	eventually(t, "upload "+key, func() error {
-		out, err := s.Upload(rig.Context(t), key, path, nil)
+		out, err := s.Upload(env.Context(t), key, path, nil)
 		if err != nil {
 			refused++
 			return err
@@ -80,7 +80,7 @@ func file(t testing.TB, content []byte) string {
 // upload with one verdict, nothing handled twice.
 func sound(t testing.TB, logDir string, promised []string) {
 	t.Helper()
-	log, err := checker.Open(rig.Context(t), logDir)
+	log, err := checker.Open(env.Context(t), logDir)
 	must(t, err)
 	defer log.Close()
 	report, err := checker.Check(log.Events, checker.Expected{Quiet: true, Promised: promised})

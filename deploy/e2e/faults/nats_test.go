@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/deploy/millrace/up"
 	"millrace.dev/events"
@@ -28,7 +28,7 @@ func TestServersKilled(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			url, nodes := startNodes(t, c.servers)
-			s := rig.Start(t, rig.Options{
+			s := env.Start(t, env.Options{
 				Pipelines: []string{tumours.Pipeline{Name: "many", Spec: map[string]string{"train": ""}}.Write(t), tumours.Pipeline{Name: "whole"}.Write(t)},
 				Change:    func(o *up.Options) { o.NATS, o.Replicas = url, c.servers },
 			})
@@ -63,7 +63,7 @@ func TestServersKilled(t *testing.T) {
 					current(t, url)
 				}
 			}
-			rig.Await[events.ModelPromoted](t, w)
+			env.Await[events.ModelPromoted](t, w)
 			s.Settle(t)
 			if got := len(s.Pipeline(t, "many").Dataset.Partitions); got != c.kills*c.batch {
 				t.Errorf("the dataset has %d partitions of %d", got, c.kills*c.batch)

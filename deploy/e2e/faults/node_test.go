@@ -64,7 +64,7 @@ func serveNode() int {
 }
 
 // startNodes starts one NATS server, or several as a cluster, until the test
-// ends, and gives their URL.
+// ends, and returns their URL.
 func startNodes(t testing.TB, count int) (url string, nodes []*node) {
 	t.Helper()
 	var urls, routes []string
@@ -91,7 +91,7 @@ func startNodes(t testing.TB, count int) (url string, nodes []*node) {
 	return url, nodes
 }
 
-// freePorts are ports on loopback that nobody has now, all different.
+// freePorts returns different ports on loopback that are not in use.
 func freePorts(t testing.TB, count int) (ports []int) {
 	t.Helper()
 	for range count {
@@ -176,7 +176,7 @@ func current(t testing.TB, url string) {
 }
 
 // alone leaves the log on one server only, so that it can be read without the
-// others, and gives its folder.
+// others, and returns its folder.
 func alone(t testing.TB, url string, nodes []*node) string {
 	t.Helper()
 	nc, err := nats.Connect(url)

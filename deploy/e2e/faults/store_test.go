@@ -23,14 +23,14 @@ import (
 	"testing/iotest"
 	"time"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/deploy/millrace/up"
 	"millrace.dev/events"
 	_ "millrace.dev/shared/artifact/s3" // artifact stores s3://
 )
 
-// faultyStore stands between a system and its object store and spoils some of
+// faultyStore is a proxy between a system and its object store that spoils some of
 // the requests.
 type faultyStore struct {
 	store http.Handler
@@ -155,7 +155,7 @@ func TestStoreFails(t *testing.T) {
 	f := newFaultyStore(t, b.Server)
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	s := rig.Start(t, rig.Options{
+	s := env.Start(t, env.Options{
 		Pipelines: []string{tumours.Pipeline{Name: "stored"}.Write(t)},
 		Change:    func(o *up.Options) { o.Artifacts = b.options(server.URL) },
 	})
@@ -167,7 +167,7 @@ func TestStoreFails(t *testing.T) {
 		promised = append(promised, event)
 		t.Logf("upload %d was refused %d times", i, refused)
 	}
-	rig.Await[events.ModelPromoted](t, w)
+	env.Await[events.ModelPromoted](t, w)
 
 	f.percent.Store(100)
 	down := make(chan struct{})
@@ -180,7 +180,7 @@ func TestStoreFails(t *testing.T) {
 	promised = append(promised, event)
 	<-down
 	s.Settle(t)
-	rig.Await[events.DatasetValidated](t, w)
+	env.Await[events.DatasetValidated](t, w)
 	s.Stop(t)
 	sound(t, s.LogDir, promised)
 	whole(t, b.objects(t))

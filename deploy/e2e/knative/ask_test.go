@@ -32,7 +32,7 @@ func (c *cluster) put(pipeline string, rows int) {
 	})
 }
 
-// store puts some rows into the bucket, of which the S3 server tells the gate.
+// store puts some rows into the bucket; the S3 server notifies the internal gateway of them.
 func (c *cluster) store(pipeline string, rows int) {
 	c.Helper()
 	key, content := c.object(pipeline, rows)
@@ -120,7 +120,7 @@ func (c *cluster) traffic(pipeline, want string) {
 // predict asks n times and says how often each version answered.
 func (c *cluster) predict(pipeline, at string, n int) map[int]int {
 	c.Helper()
-	models, err := client.New(at, "")
+	models, err := client.New(at, c.token())
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -150,6 +150,15 @@ func (c *cluster) quiet() {
 func (c *cluster) underWay() ([]string, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
-	_, err := c.ledger.Follow(ctx, http.DefaultClient, c.client.Server())
+	_, err := c.ledger.Follow(ctx, &http.Client{Transport: bearer(c.token())}, c.client.Server())
 	return c.ledger.Open(), err
+}
+
+// bearer sends a token with each request.
+type bearer string
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(b))
+	return http.DefaultTransport.RoundTrip(r)
 }

@@ -5,6 +5,7 @@ package knative_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"millrace.dev/deploy/e2e/murder/checker"
+	"millrace.dev/deploy/e2e/crashtest/checker"
 	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/install"
@@ -60,10 +61,11 @@ func TestCluster(t *testing.T) {
 		t.Skip("no cluster was asked for: make e2e-cluster, with KUBECONFIG set, installs Millrace on one")
 	}
 	c := newCluster(t)
-	c.foreign() // and so the gate is awake, for which the S3 server waits three seconds only
+	c.foreign() // also wakes the internal gateway, for which the S3 server waits only three seconds
 	c.first()
 	c.canary()
 	c.back()
+	c.replayed()
 	c.zero()
 	c.timed("from zero", 1)
 	c.timed("again", 2)
@@ -72,6 +74,9 @@ func TestCluster(t *testing.T) {
 	c.promises()
 	c.conflict()
 }
+
+// train is how the pipelines train: the trainer's image copies a model.
+const train = `{command: [/ko-app/trainer, "{{params.model}}"], params: {model: good}, image: registry.localhost:5000/millrace/trainer, after: {rows: 400}}`
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
@@ -92,7 +97,6 @@ func newCluster(t *testing.T) *cluster {
 	}
 	c.kubectl("delete", "persistentvolume", "e2e-millrace-nats", "--ignore-not-found", "--wait")
 	c.emptyNode()
-	train := `{command: [/ko-app/trainer, "{{params.model}}"], params: {model: good}, image: registry.localhost:5000/millrace/trainer, after: {rows: 400}}`
 	folders := []string{
 		tumours.Pipeline{Name: careful, Bucket: bucket, Spec: map[string]string{
 			"train": train, "promote": "{strategy: canary, steps: [10, 100], advance: {requests: 40, within: 1h}}", "serve": "{target: 20}",
@@ -111,13 +115,24 @@ func newCluster(t *testing.T) *cluster {
 	if c.ingress == "" {
 		c.ingress = "10.244.0.1" // of a cluster without load balancers
 	}
-	if c.client, err = client.New(c.door("gateway"), ""); err != nil {
+	if c.client, err = client.New(c.door("gateway"), c.token()); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []string{careful, direct} {
 		c.until("pipeline "+p+" is configured", func() error { _, err := c.state(p); return err })
 	}
 	return c
+}
+
+// token is the installation's token, which install has made.
+func (c *cluster) token() string {
+	c.Helper()
+	encoded := c.kubectl("get", "secret", "millrace-token", "-n", namespace, "-o", "jsonpath={.data.MILLRACE_TOKEN}")
+	token, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return string(token)
 }
 
 // progress writes lines into the test's log.

@@ -4,6 +4,7 @@ package knative_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,16 +12,21 @@ import (
 	"strings"
 	"time"
 
-	"millrace.dev/deploy/e2e/murder/checker"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"millrace.dev/deploy/e2e/crashtest/checker"
+	"millrace.dev/deploy/e2e/tumours"
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/events"
+	"millrace.dev/functions/gateway/api"
 )
 
 // kept are the former champions whose revisions stay (MILLRACE_SERVE_KEEP).
 const kept = 2
 
-// foreign: an event of somebody else's, given to the broker twice, is in the
-// log once.
+// foreign: an event of another source, sent to the broker twice, is in the log
+// once.
 func (c *cluster) foreign() {
 	event := fmt.Sprintf(`{"specversion": "1.0", "id": "e2e-1", "source": "/e2e", "type": "com.example.thing", "pipeline": %q, "datacontenttype": "application/json", "data": {}}`, careful)
 	ip := c.kubectl("get", "service", "broker-ingress", "-n", "knative-eventing", "-o", "jsonpath={.spec.clusterIP}")
@@ -94,6 +100,31 @@ func (c *cluster) canary() {
 	c.traffic(careful, "v2 100, v1 0")
 }
 
+// replayed: the decisions of the past can be replayed on the cluster. Under the
+// rules of that time they are the same; under a gate that nothing passes, v2 would
+// not have been promoted.
+func (c *cluster) replayed() {
+	c.until("a replay answers", func() error { // the first one starts its pod
+		report, err := c.client.Replay(c.ctx, careful, api.ReplayRequest{Function: "evaluate", From: 1, DryRun: true})
+		if err == nil && (report.Replayed < 2 || len(report.Differences) > 0) {
+			c.Errorf("under the same rules: %+v", report)
+		}
+		return err
+	})
+	rules := tumours.Pipeline{Name: careful, Bucket: bucket, Spec: map[string]string{
+		"train": train, "evaluate": "{metrics: [roc_auc], gates: [{metric: roc_auc, min: 0.9999}]}",
+	}}.Write(c.T)
+	file, err := os.ReadFile(filepath.Join(rules, "pipeline.yaml"))
+	if err != nil {
+		c.Fatal(err)
+	}
+	report, err := c.client.Replay(c.ctx, careful, api.ReplayRequest{Function: "evaluate", From: 1, DryRun: true, Config: string(file)})
+	if err != nil || len(report.Differences) < 2 {
+		c.Errorf("under stricter gates: %+v, %v", report, err)
+	}
+	c.Logf("replay: %s", report.Summary)
+}
+
 // back: a rollback is one change of the traffic, to a revision that is there.
 func (c *cluster) back() {
 	before := c.kubectl("get", "revisions", "-n", namespace, "-l", "serving.knative.dev/service="+service(careful), "-o", "name")
@@ -103,7 +134,7 @@ func (c *cluster) back() {
 	}
 	c.routed(careful, 1, 100)
 	c.traffic(careful, "v1 100")
-	c.Logf("from the wish to the traffic %s", time.Since(began).Round(time.Millisecond))
+	c.Logf("from the request to the traffic %s", time.Since(began).Round(time.Millisecond))
 	if after := c.kubectl("get", "revisions", "-n", namespace, "-l", "serving.knative.dev/service="+service(careful), "-o", "name"); len(after) > len(before) {
 		c.Errorf("a revision was made:\n%s\nwere:\n%s", after, before)
 	}
@@ -154,7 +185,7 @@ func (c *cluster) timed(how string, version int) {
 			trainer = d.Data.Seconds
 		}
 	}
-	c.Logf("%s: promoted after %.1f s, of which the trainer's own %.2f; seen after %.1f s; the revision has the traffic after %.1f s",
+	c.Logf("%s: promoted after %.1f s, including the trainer's own %.2f; seen after %.1f s; the revision has the traffic after %.1f s",
 		how, promoted.Seconds(), trainer, inLog.Seconds(), served.Seconds())
 }
 
@@ -239,8 +270,8 @@ func (c *cluster) unable() {
 	set(image)
 }
 
-// conflict: traffic that somebody else has taken is left to them, and said; the
-// event is sent again when they have given it up.
+// conflict: traffic that another field manager owns is left alone and reported;
+// the event is sent again once the manager has released it.
 func (c *cluster) conflict() {
 	apply := func(spec string) {
 		file := filepath.Join(c.TempDir(), "service.yaml")
@@ -276,11 +307,29 @@ func (c *cluster) conflict() {
 	c.traffic(careful, "v1 90, v2 10")
 }
 
+// admin logs in to NATS as the user that may read everything.
+func (c *cluster) admin() nats.Option {
+	encoded := c.kubectl("get", "secret", "nats-admin", "-n", namespace, "-o", "jsonpath={.data.seed}")
+	seed, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		c.Fatal(err)
+	}
+	key, err := nkeys.FromSeed(seed)
+	if err != nil {
+		c.Fatal(err)
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		c.Fatal(err)
+	}
+	return nats.Nkey(public, key.Sign)
+}
+
 // promises holds the log against them, when nothing is under way any more.
 func (c *cluster) promises() {
 	c.quiet()
 	ip := c.kubectl("get", "pod", "nats-0", "-n", namespace, "-o", "jsonpath={.status.podIP}")
-	log, err := checker.Connect(c.ctx, "nats://"+ip+":4222")
+	log, err := checker.Connect(c.ctx, "nats://"+ip+":4222", c.admin())
 	if err != nil {
 		c.Fatal(err)
 	}

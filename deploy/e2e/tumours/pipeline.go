@@ -66,7 +66,7 @@ func Train(script string, more ...string) string {
 	return "{" + strings.Join(fields, ", ") + "}"
 }
 
-// Write writes the pipeline's folder, with the models, and gives its path.
+// Write writes the pipeline's folder, with the models, and returns its path.
 func (p Pipeline) Write(t testing.TB) string {
 	t.Helper()
 	all := spec(p.Name, p.Bucket)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"millrace.dev/deploy/e2e/rig"
+	"millrace.dev/deploy/e2e/env"
 	"millrace.dev/shared/table"
 )
 
@@ -17,11 +17,10 @@ import (
 type Rows struct{ batch *table.Batch }
 
 // Draw draws n tumours with replacement, with a little noise, so that each
-// seed gives other rows and the same seed the same.
+// seed makes different rows, and the same seed the same rows.
 func Draw(t testing.TB, n int, seed uint64) Rows { return draw(t, n, seed, 0) }
 
-// Drifted draws as Draw does, from a world whose measurements have grown by a
-// half.
+// Drifted draws as Draw does, with measurements that are larger by a half.
 func Drifted(t testing.TB, n int, seed uint64) Rows { return draw(t, n, seed, 0.5) }
 
 func draw(t testing.TB, n int, seed uint64, growth float64) Rows {
@@ -119,7 +118,7 @@ func (r Rows) value(column, row int) any {
 
 func testdata(t testing.TB) string {
 	t.Helper()
-	root, err := rig.Root()
+	root, err := env.Root()
 	must(t, err)
 	return filepath.Join(root, "functions", "evaluate", "testdata")
 }

@@ -1,5 +1,5 @@
-// Package client talks to a running Millrace: it uploads, asks, predicts and
-// follows the event log, all by the HTTP that the gateway and inference answer.
+// Package client is the HTTP client of a running Millrace: uploads, queries,
+// predictions and the event log, as the gateway and inference serve them.
 package client
 
 import (
@@ -24,8 +24,8 @@ type Client struct {
 	http  *http.Client
 }
 
-// New is a client of the system at server, such as http://127.0.0.1:8080. The
-// token goes along with every request unless it is empty.
+// New returns a client of the system at server, such as http://127.0.0.1:8080.
+// Every request carries the token unless it is empty.
 func New(server, token string) (*Client, error) {
 	if !strings.Contains(server, "://") {
 		server = "http://" + server
@@ -44,15 +44,18 @@ func New(server, token string) (*Client, error) {
 	return &Client{base: base, token: token, http: &http.Client{Transport: transport}}, nil
 }
 
-// Server is the address of the system.
+// Token returns the token that every request carries; "" for none.
+func (c *Client) Token() string { return c.token }
+
+// Server returns the address of the system.
 func (c *Client) Server() string { return c.base.String() }
 
-// Error is an answer that is not what was asked for, in words for a person.
+// Error is a failed request, described for people.
 type Error struct {
-	// Status is that of HTTP, 0 when there was no answer.
+	// Status is the HTTP status, 0 if there was no answer.
 	Status int
 	Text   string
-	// Hint says what to do about it.
+	// Hint says what to do about the error.
 	Hint string
 }
 
@@ -63,15 +66,15 @@ func (e *Error) Error() string {
 	return e.Text + " (" + e.Hint + ")"
 }
 
-// url is the address of a path, whose parts are escaped, and a query.
+// url returns the address of a path, whose parts it escapes, with a query.
 func (c *Client) url(query url.Values, parts ...string) string {
 	u := c.base.JoinPath(escaped(parts)...)
 	u.RawQuery = query.Encode()
 	return u.String()
 }
 
-// escaped escapes what JoinPath would take for a path's own characters. A part
-// may hold slashes that divide.
+// escaped escapes the characters that JoinPath would interpret. Slashes in a
+// part still divide the path.
 func escaped(parts []string) []string {
 	out := make([]string, len(parts))
 	for i, p := range parts {
@@ -84,7 +87,8 @@ func escaped(parts []string) []string {
 	return out
 }
 
-// send makes a request and gives an answer of status 2xx; another is an *Error.
+// send sends a request and returns an answer of status 2xx. Any other status is
+// an *Error.
 func (c *Client) send(ctx context.Context, method, address string, body io.Reader, header http.Header) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
@@ -105,17 +109,17 @@ func (c *Client) send(ctx context.Context, method, address string, body io.Reade
 	return answer, nil
 }
 
-// unreachable says why there was no answer.
+// unreachable returns the error of a request that got no answer.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var op *net.OpError
-	var dns *net.DNSError
+	dns, noHost := errors.AsType[*net.DNSError](err)
+	op, atAll := errors.AsType[*net.OpError](err)
 	switch {
-	case errors.As(err, &dns):
+	case noHost:
 		return &Error{Text: fmt.Sprintf("there is no host %s", dns.Name), Hint: "check --server (or MILLRACE_SERVER)"}
-	case errors.As(err, &op) && op.Op == "dial":
+	case atAll && op.Op == "dial":
 		return &Error{
 			Text: "no server answers at " + c.Server(),
 			Hint: "start one: millrace up --pipelines DIR; or name another with --server (or MILLRACE_SERVER)",
@@ -127,10 +131,10 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	return &Error{Text: fmt.Sprintf("the connection to %s broke: %v", c.Server(), err), Hint: "is it still running? Try again"}
 }
 
-// maxRefusal bounds what is read of an answer that says what is wrong.
+// maxRefusal bounds the bytes read of an error answer.
 const maxRefusal = 64 << 10
 
-// refusal reads what a server says instead of what was asked for.
+// refusal reads an error answer.
 func refusal(r *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxRefusal))
 	var said struct {
@@ -141,7 +145,7 @@ func refusal(r *http.Response) error {
 	if json.Unmarshal(body, &said) == nil && said.Error != "" {
 		e.Text, e.Hint = said.Error, said.Hint
 	} else if e.Text = strings.TrimSpace(string(body)); e.Text == "" || strings.HasPrefix(e.Text, "<") {
-		e.Text = "the server answers " + r.Status
+		e.Text = "the server answered " + r.Status
 	}
 	if r.StatusCode == http.StatusUnauthorized && e.Hint == "" {
 		e.Hint = "set MILLRACE_TOKEN, or --token"
@@ -149,7 +153,7 @@ func refusal(r *http.Response) error {
 	return e
 }
 
-// JSON answers with the body of a GET as it came, for those who show it.
+// JSON returns the body of a GET unchanged, for commands that print it.
 func (c *Client) JSON(ctx context.Context, query url.Values, parts ...string) (json.RawMessage, error) {
 	answer, err := c.send(ctx, http.MethodGet, c.url(query, parts...), nil, nil)
 	if err != nil {
@@ -161,12 +165,12 @@ func (c *Client) JSON(ctx context.Context, query url.Values, parts ...string) (j
 		return nil, c.unreachable(ctx, err)
 	}
 	if !json.Valid(body) {
-		return nil, notMillrace(c, errors.New("no JSON"))
+		return nil, notMillrace(c, errors.New("not JSON"))
 	}
 	return body, nil
 }
 
-// Get reads the answer to a GET into v.
+// Get decodes the answer to a GET into v.
 func (c *Client) Get(ctx context.Context, v any, query url.Values, parts ...string) error {
 	body, err := c.JSON(ctx, query, parts...)
 	if err != nil {
@@ -178,15 +182,15 @@ func (c *Client) Get(ctx context.Context, v any, query url.Values, parts ...stri
 	return nil
 }
 
-// notMillrace is an answer that is not understood.
+// notMillrace returns the error for an answer that cannot be decoded.
 func notMillrace(c *Client, why error) error {
 	return &Error{
-		Text: fmt.Sprintf("%s answers, but not as this version of Millrace does: %v", c.Server(), why),
+		Text: fmt.Sprintf("the answer of %s is not one of this version of Millrace: %v", c.Server(), why),
 		Hint: "check --server (or MILLRACE_SERVER)",
 	}
 }
 
-// exchange sends a body and reads the answer into v.
+// exchange sends a body and decodes the answer into v.
 func (c *Client) exchange(ctx context.Context, method, address string, body io.Reader, header http.Header, v any) error {
 	answer, err := c.send(ctx, method, address, body, header)
 	if err != nil {
@@ -211,16 +215,26 @@ func jsonBody(v any) (io.Reader, http.Header, error) {
 	return bytes.NewReader(b), http.Header{"Content-Type": {"application/json"}}, nil
 }
 
-// Do asks for a path and gives the body of the answer. The caller closes it.
+// Do sends a request and returns the body of the answer, which the caller closes.
 func (c *Client) Do(ctx context.Context, method string, parts ...string) (io.ReadCloser, error) {
-	answer, err := c.send(ctx, method, c.url(nil, parts...), nil, nil)
+	return c.open(ctx, method, c.url(nil, parts...))
+}
+
+// SetAside returns the rows that were set aside of an upload, as JSON lines. The
+// caller closes them.
+func (c *Client) SetAside(ctx context.Context, pipeline, upload string) (io.ReadCloser, error) {
+	return c.open(ctx, http.MethodGet, c.url(url.Values{"upload": {upload}}, "api/pipelines", pipeline, "set-aside"))
+}
+
+func (c *Client) open(ctx context.Context, method, address string) (io.ReadCloser, error) {
+	answer, err := c.send(ctx, method, address, nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	return answer.Body, nil
 }
 
-// Exchange asks for a path by a method without a body and reads the answer into v.
+// Exchange sends a request without a body and decodes the answer into v.
 func (c *Client) Exchange(ctx context.Context, method string, v any, parts ...string) error {
 	return c.exchange(ctx, method, c.url(nil, parts...), nil, nil, v)
 }

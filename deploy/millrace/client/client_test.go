@@ -39,8 +39,9 @@ func line(sequence int) string {
 	return string(b) + "\n"
 }
 
-// A follower goes on where a broken connection ended, and sees each event once.
-func TestFollowGoesOn(t *testing.T) {
+// A follower continues where a broken connection ended, and sees each event once.
+func TestFollowReconnects(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int64
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
@@ -77,6 +78,7 @@ func TestFollowGoesOn(t *testing.T) {
 }
 
 func TestFollowEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	c := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	cause := errors.New("enough")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, cause)
@@ -89,30 +91,31 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 }
 
 func TestFollowTakesANo(t *testing.T) {
+	t.Parallel()
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"error": "there is no pipeline", "hint": "there are: a, b"}`)
 	})
 	for _, err := range c.Follow(t.Context(), client.Query{}) {
-		var e *client.Error
-		if !errors.As(err, &e) || e.Text != "there is no pipeline" || e.Hint != "there are: a, b" || e.Status != http.StatusNotFound {
+		if e, ok := errors.AsType[*client.Error](err); !ok || e.Text != "there is no pipeline" || e.Hint != "there are: a, b" || e.Status != http.StatusNotFound {
 			t.Errorf("%v", err)
 		}
 	}
 }
 
 func TestMistakesInWords(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		status int
 		body   string
 		want   string
 	}{
-		{"a proxy's page", http.StatusBadGateway, "<html>502</html>", "the server answers 502 Bad Gateway"},
-		{"nothing", http.StatusInternalServerError, "", "the server answers 500 Internal Server Error"},
+		{"a proxy's page", http.StatusBadGateway, "<html>502</html>", "the server answered 502 Bad Gateway"},
+		{"nothing", http.StatusInternalServerError, "", "the server answered 500 Internal Server Error"},
 		{"text", http.StatusBadRequest, "at is no time\n", "at is no time"},
 		{"a token", http.StatusUnauthorized, `{"error": "this needs the token"}`, "this needs the token (set MILLRACE_TOKEN, or --token)"},
-		{"no JSON", http.StatusOK, "hello", "answers, but not as this version of Millrace does"},
+		{"no JSON", http.StatusOK, "hello", "is not one of this version of Millrace"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cl := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -127,6 +130,7 @@ func TestMistakesInWords(t *testing.T) {
 }
 
 func TestUpload(t *testing.T) {
+	t.Parallel()
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil || r.Method != http.MethodPut || r.RequestURI != "/uploads/flights/a%20b%23%3F%25.csv" || r.ContentLength != int64(len(body)) {
@@ -155,24 +159,28 @@ func TestUpload(t *testing.T) {
 }
 
 func TestPredict(t *testing.T) {
+	t.Parallel()
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if r.URL.Path != "/v1/models/flights:predict" || string(body) != `{"instances":[{"x":1},{"x":2}]}` || r.Header.Get("X-Millrace-Version") != "3" || r.Header.Get("X-Request-Id") != "id" {
+		if r.URL.Path != "/v1/models/flights:predict" || string(body) != `{"instances":[{"x":1},{"x":2},{"x":3}]}` || r.Header.Get("X-Millrace-Version") != "3" || r.Header.Get("X-Request-Id") != "id" {
 			http.Error(w, r.URL.Path+" "+string(body), http.StatusBadRequest)
 			return
 		}
 		w.Header().Set("X-Millrace-Version", "3")
 		w.Header().Set("X-Millrace-Route", "pinned")
 		w.Header().Set("X-Request-Id", "id")
-		fmt.Fprint(w, `{"predictions": [1.5, {"label": "late", "probabilities": [0.1, 0.9]}]}`)
+		fmt.Fprint(w, `{"predictions": [1.5, {"label": "late", "probabilities": [null, 0.9]}, null]}`)
 	})
-	rows := []json.RawMessage{json.RawMessage(`{"x":1}`), json.RawMessage(`{"x":2}`)}
+	rows := []json.RawMessage{json.RawMessage(`{"x":1}`), json.RawMessage(`{"x":2}`), json.RawMessage(`{"x":3}`)}
 	got, err := c.Predict(t.Context(), "flights", client.Ask{Version: 3, ID: "id"}, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Version != 3 || got.Route != "pinned" || got.Predictions[0].Value != "1.5" || got.Predictions[1].Label != "late" || got.Predictions[1].Probabilities[1] != 0.9 {
+	if got.Version != 3 || got.Route != "pinned" || got.Predictions[0].Value != "1.5" || got.Predictions[1].Label != "late" || got.Predictions[1].Probabilities[0] != nil || *got.Predictions[1].Probabilities[1] != 0.9 {
 		t.Errorf("%+v", got)
+	}
+	if p := got.Predictions; !p[0].Scalar || p[1].Scalar || !p[2].Scalar || p[2].Value != "" {
+		t.Errorf("%+v", p)
 	}
 	if _, err := c.Predict(t.Context(), "flights", client.Ask{Version: 3, ID: "id"}, rows[:1]); err == nil {
 		t.Error("another number of predictions than rows is taken")
@@ -180,6 +188,7 @@ func TestPredict(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
+	t.Parallel()
 	for server, want := range map[string]string{"localhost:8080": "http://localhost:8080", "https://m.example.com/ml/": "https://m.example.com/ml"} {
 		c, err := client.New(server, "")
 		if err != nil || c.Server() != want {

@@ -14,10 +14,10 @@ import (
 	"millrace.dev/events"
 )
 
-// Query says which events are asked for.
+// Query selects events.
 type Query struct {
-	// Pipeline and Types choose; empty ones choose all. A type may be written
-	// in short: model.promoted.
+	// Pipeline and Types select events; empty ones select all. A type may be
+	// written in its short form, such as model.promoted.
 	Pipeline string
 	Types    []string
 	// From is the first sequence; 0 for the newest Limit.
@@ -42,14 +42,14 @@ func (q Query) values() url.Values {
 	return v
 }
 
-// Events are the events there are.
+// Events yields the events that the log has now.
 func (c *Client) Events(ctx context.Context, q Query) iter.Seq2[events.Envelope, error] {
 	return func(yield func(events.Envelope, error) bool) {
 		_ = c.stream(ctx, q.values(), yield)
 	}
 }
 
-// Event is one event by its id or the beginning of it.
+// Event returns the event with an id or an unambiguous prefix of it.
 func (c *Client) Event(ctx context.Context, pipeline, id string) (events.Envelope, error) {
 	query := url.Values{}
 	if pipeline != "" {
@@ -62,15 +62,15 @@ func (c *Client) Event(ctx context.Context, pipeline, id string) (events.Envelop
 	return placed(e), nil
 }
 
-// How long a follower waits before it connects again, and how often in a row
-// it may fail.
+// The pause of a follower before it reconnects, and how many failures in a row
+// end it.
 const (
 	reconnectAfter = 500 * time.Millisecond
 	reconnectMost  = 20
 )
 
-// Follow gives the events there are, and then those that come, until ctx ends.
-// A connection that breaks is made again, and no event comes twice.
+// Follow yields the events of the log, and then those that are appended, until
+// ctx ends. It reconnects when the connection breaks, and yields no event twice.
 func (c *Client) Follow(ctx context.Context, q Query) iter.Seq2[events.Envelope, error] {
 	return func(yield func(events.Envelope, error) bool) {
 		failures := 0
@@ -87,14 +87,14 @@ func (c *Client) Follow(ctx context.Context, q Query) iter.Seq2[events.Envelope,
 				done = !yield(e, nil)
 				return !done
 			})
-			var refused *Error
+			refused, _ := errors.AsType[*Error](err)
 			switch {
 			case done:
 				return
 			case ctx.Err() != nil:
 				yield(events.Envelope{}, context.Cause(ctx))
 				return
-			case errors.As(err, &refused) && refused.Status/100 == 4:
+			case refused != nil && refused.Status/100 == 4:
 				yield(events.Envelope{}, err)
 				return
 			case err != nil:
@@ -114,8 +114,8 @@ func (c *Client) Follow(ctx context.Context, q Query) iter.Seq2[events.Envelope,
 // maxLine bounds one event as the API writes it.
 const maxLine = 2 << 20
 
-// stream reads events, one JSON a line. What went wrong goes to yield, and is
-// the result too.
+// stream reads events, one JSON object a line. It yields an error and returns
+// it too.
 func (c *Client) stream(ctx context.Context, v url.Values, yield func(events.Envelope, error) bool) error {
 	fail := func(err error) error {
 		yield(events.Envelope{}, err)
@@ -143,7 +143,7 @@ func (c *Client) stream(ctx context.Context, v url.Values, yield func(events.Env
 	return nil
 }
 
-// placed moves the event's sequence to where it belongs in this process.
+// placed moves the sequence from the event's attribute to its field.
 func placed(e events.Envelope) events.Envelope {
 	if n, err := strconv.ParseUint(e.Attributes["sequence"], 10, 64); err == nil {
 		e.Sequence = n

@@ -11,12 +11,11 @@ import (
 	"net/url"
 	"strconv"
 
-	"millrace.dev/deploy/millrace/replay"
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
 )
 
-// Export writes a pipeline's history to w. An error says that it is not whole.
+// Export writes a pipeline's history to w. After an error w is incomplete.
 func (c *Client) Export(ctx context.Context, pipeline string, artifacts bool, w io.Writer) error {
 	query := url.Values{"artifacts": {strconv.FormatBool(artifacts)}}
 	answer, err := c.send(ctx, http.MethodGet, c.url(query, "api/pipelines", pipeline, "export"), nil, nil)
@@ -25,7 +24,7 @@ func (c *Client) Export(ctx context.Context, pipeline string, artifacts bool, w 
 	}
 	defer answer.Body.Close()
 	lines := bufio.NewReaderSize(answer.Body, 1<<20)
-	last := gateway.ExportLine("")
+	last := api.ExportLine("")
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
@@ -34,15 +33,15 @@ func (c *Client) Export(ctx context.Context, pipeline string, artifacts bool, w 
 		if err != nil {
 			return c.unreachable(ctx, err)
 		}
-		if last = gateway.ExportLineOf(line); last == gateway.ExportFailed {
+		if last = api.ExportLineOf(line); last == api.ExportFailed {
 			return exportFailure(line)
 		}
 		if _, err := w.Write(line); err != nil {
 			return err
 		}
 	}
-	if last != gateway.ExportEnded {
-		return &Error{Text: "the export broke off before its end", Hint: "is the system still running? Try again"}
+	if last != api.ExportEnded {
+		return &Error{Text: "the export ended early", Hint: "check that the system is still running, and try again"}
 	}
 	return nil
 }
@@ -53,19 +52,19 @@ func exportFailure(line []byte) error {
 		Error string `json:"error"`
 	}
 	if err := json.Unmarshal(line, &e); err == nil {
-		_ = json.Unmarshal(bytes.TrimSpace(e.Data), &said) // without words it is a failure still
+		_ = json.Unmarshal(bytes.TrimSpace(e.Data), &said) // a failure even without a message
 	}
 	return &Error{Text: "the export failed: " + said.Error}
 }
 
-// Import takes a pipeline's history over from an export.
-func (c *Client) Import(ctx context.Context, r io.Reader) (out gateway.Imported, err error) {
+// Import sends an export, whose history the system takes over.
+func (c *Client) Import(ctx context.Context, r io.Reader) (out api.Imported, err error) {
 	err = c.exchange(ctx, http.MethodPost, c.url(nil, "api/import"), r, http.Header{"Content-Type": {"application/x-ndjson"}}, &out)
 	return out, err
 }
 
-// Replay decides over past events again, in a shadow.
-func (c *Client) Replay(ctx context.Context, pipeline string, r replay.Request) (out replay.Report, err error) {
+// Replay replays past events; it changes nothing.
+func (c *Client) Replay(ctx context.Context, pipeline string, r api.ReplayRequest) (out api.ReplayReport, err error) {
 	body, header, err := jsonBody(r)
 	if err != nil {
 		return out, err

@@ -9,15 +9,16 @@ import (
 	"net/url"
 	"strconv"
 
+	"millrace.dev/config"
 	"millrace.dev/events"
 )
 
-// Model is what a served model says of itself.
+// Model is the metadata of a served model.
 type Model struct {
 	Name     string   `json:"name"`
 	Versions []string `json:"versions"`
 	Inputs   []Tensor `json:"inputs"`
-	// Properties has version, task and, of a classification, classes: a JSON
+	// Properties has version, task and, for a classification, classes: a JSON
 	// list in the order of the probabilities.
 	Properties map[string]string `json:"properties"`
 }
@@ -28,15 +29,16 @@ type Tensor struct {
 	Datatype string `json:"datatype"`
 }
 
-// Classes are the classes of a classification in the order of the
-// probabilities, none of a regression.
+// Classes returns the classes of a classification in the order of the
+// probabilities, and nil for a regression.
 func (m Model) Classes() []string {
 	var classes []string
-	_ = json.Unmarshal([]byte(m.Properties["classes"]), &classes) // none when it has none
+	_ = json.Unmarshal([]byte(m.Properties["classes"]), &classes) // stays nil without classes
 	return classes
 }
 
-// Model describes the champion of a pipeline, or the version if it is not 0.
+// Model returns the metadata of a pipeline's champion, or of the version if it
+// is not 0.
 func (c *Client) Model(ctx context.Context, pipeline string, version int) (m Model, err error) {
 	parts := []string{"v2/models", pipeline}
 	if version > 0 {
@@ -45,13 +47,29 @@ func (c *Client) Model(ctx context.Context, pipeline string, version int) (m Mod
 	return m, c.Get(ctx, &m, nil, parts...)
 }
 
-// Ask says how rows are to be predicted.
+// Pipeline returns the current configuration of a pipeline, nil before the first
+// one.
+func (c *Client) Pipeline(ctx context.Context, pipeline string) (*config.Pipeline, error) {
+	var said struct {
+		Config json.RawMessage `json:"config"`
+	}
+	if err := c.Get(ctx, &said, nil, "api/pipelines", pipeline); err != nil || len(said.Config) == 0 {
+		return nil, err
+	}
+	p, err := config.FromJSON(said.Config)
+	if err != nil {
+		return nil, notMillrace(c, err)
+	}
+	return p, nil
+}
+
+// Ask has the options of a prediction.
 type Ask struct {
-	// Version asks one version; 0 leaves it to the route.
+	// Version pins the request to a version; 0 leaves it to the route.
 	Version int
-	// Key keeps requests with the same key at the same version.
+	// Key sends requests with the same key to the same version.
 	Key string
-	// ID is the request's id, under which it is logged; the server makes one
+	// ID is the request's id in the prediction log; the server generates one
 	// if it is empty.
 	ID string
 }
@@ -66,29 +84,33 @@ type Predicted struct {
 	Predictions []Prediction
 }
 
-// Prediction is the answer for one row: a value of a regression, a label and
-// probabilities of a classification.
+// Prediction is the answer for one row: the value of a regression, or the label
+// and the probabilities of a classification. Where the model gave NaN or an
+// infinite number, Value is empty and a probability is nil.
 type Prediction struct {
+	// Scalar tells that the answer is a value, and not a label.
+	Scalar        bool
 	Value         json.Number
 	Label         any
-	Probabilities []float64
+	Probabilities []*float64
 }
 
-// UnmarshalJSON reads a number, or an object of label and probabilities.
+// UnmarshalJSON decodes a number, or an object with label and probabilities.
 func (p *Prediction) UnmarshalJSON(b []byte) error {
 	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] != '{' {
+		p.Scalar = true
 		return json.Unmarshal(b, &p.Value)
 	}
 	var o struct {
-		Label         any       `json:"label"`
-		Probabilities []float64 `json:"probabilities"`
+		Label         any        `json:"label"`
+		Probabilities []*float64 `json:"probabilities"`
 	}
 	err := json.Unmarshal(b, &o)
 	p.Label, p.Probabilities = o.Label, o.Probabilities
 	return err
 }
 
-// Predict asks for predictions of rows, which are JSON objects by column.
+// Predict returns predictions for rows, which are JSON objects by column.
 func (c *Client) Predict(ctx context.Context, pipeline string, a Ask, rows []json.RawMessage) (out Predicted, err error) {
 	body, header, err := jsonBody(map[string]any{"instances": rows})
 	if err != nil {
@@ -115,14 +137,14 @@ func (c *Client) Predict(ctx context.Context, pipeline string, a Ask, rows []jso
 	}
 	h := answer.Header
 	out = Predicted{Route: h.Get("X-Millrace-Route"), Request: h.Get("X-Request-Id"), Predictions: said.Predictions}
-	out.Version, _ = strconv.Atoi(h.Get("X-Millrace-Version")) // 0 of a server that does not say
+	out.Version, _ = strconv.Atoi(h.Get("X-Millrace-Version")) // 0 if the header is missing
 	if len(out.Predictions) != len(rows) {
 		return out, notMillrace(c, fmt.Errorf("%d predictions for %d rows", len(out.Predictions), len(rows)))
 	}
 	return out, nil
 }
 
-// Infer sends a request of the Open Inference Protocol and gives the version
+// Infer sends a request of the Open Inference Protocol and returns the version
 // that answered.
 func (c *Client) Infer(ctx context.Context, model string, request []byte) (version int, err error) {
 	answer, err := c.send(ctx, http.MethodPost, c.url(nil, "v2/models", model, "infer"), bytes.NewReader(request), http.Header{"Content-Type": {"application/json"}})
@@ -139,7 +161,7 @@ func (c *Client) Infer(ctx context.Context, model string, request []byte) (versi
 	return strconv.Atoi(said.Version)
 }
 
-// LastSequence is that of the newest event in the log.
+// LastSequence returns the sequence of the newest event in the log.
 func (c *Client) LastSequence(ctx context.Context) (uint64, error) {
 	var last uint64
 	for e, err := range c.Events(ctx, Query{Limit: 1}) {
@@ -151,13 +173,13 @@ func (c *Client) LastSequence(ctx context.Context) (uint64, error) {
 	return last, nil
 }
 
-// Sequence is where the log has an event, for a follower to begin.
+// Sequence returns an event's sequence in the log, where a follower can start.
 func (c *Client) Sequence(ctx context.Context, pipeline, event string) (uint64, error) {
 	e, err := c.Event(ctx, pipeline, event)
 	return e.Sequence, err
 }
 
-// Types names the types of payloads, for a query.
+// Types returns the event types of payloads, for a Query.
 func Types(data ...events.Data) []string {
 	names := make([]string, len(data))
 	for i, d := range data {

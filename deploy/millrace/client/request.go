@@ -11,20 +11,20 @@ import (
 	"path"
 
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
 )
 
-// Upload puts bytes under a key. The same bytes again are no second upload.
-// progress, unless nil, is told how many bytes have gone.
-func (c *Client) Upload(ctx context.Context, key, file string, progress func(sent, size int64)) (gateway.Uploads, error) {
-	var out gateway.Uploads
+// Upload uploads a file under a key. Uploading the same bytes again is not a
+// second upload. progress, unless nil, is called with the number of bytes sent.
+func (c *Client) Upload(ctx context.Context, key, file string, progress func(sent, size int64)) (api.Uploads, error) {
+	var out api.Uploads
 	err := c.put(ctx, file, c.url(nil, "uploads", key), progress, &out)
 	return out, err
 }
 
-// Register puts the model of a file into a pipeline.
-func (c *Client) Register(ctx context.Context, pipeline, name, file, by string) (gateway.Registered, error) {
-	var out gateway.Registered
+// Register registers the model in a file as the next version of a pipeline.
+func (c *Client) Register(ctx context.Context, pipeline, name, file, by string) (api.Registered, error) {
+	var out api.Registered
 	query := url.Values{}
 	if by != "" {
 		query.Set("by", by)
@@ -69,7 +69,7 @@ func (c *Client) put(ctx context.Context, file, address string, progress func(se
 	return decode(c, answer.Body, out)
 }
 
-// counted tells how much of it has been read.
+// counted is a reader that reports how much of it has been read.
 type counted struct {
 	io.Reader
 	read, size int64
@@ -85,7 +85,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reason is an error of the file system without its path.
+// reason returns a file system error without its path.
 func reason(err error) error {
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		return p.Err
@@ -93,27 +93,44 @@ func reason(err error) error {
 	return err
 }
 
-// Asked is the answer to what a person asked for: the event it became.
+// Asked is the answer to a request: the event that records it.
 type Asked struct {
 	Event string `json:"event"`
 }
 
-// Retrain asks for a training.
+// Retrain requests a training.
 func (c *Client) Retrain(ctx context.Context, pipeline string, d events.TrainingRequested) (Asked, error) {
 	return c.ask(ctx, pipeline, "retrain", d)
 }
 
-// Evaluate asks to judge a version again.
+// ReingestPlan returns what a reingest of the uploads since a time would read; all
+// of them if it is "".
+func (c *Client) ReingestPlan(ctx context.Context, pipeline, since string) (api.ReingestPlan, error) {
+	var plan api.ReingestPlan
+	query := url.Values{}
+	if since != "" {
+		query.Set("since", since)
+	}
+	err := c.Get(ctx, &plan, query, "api/pipelines", pipeline, "reingest")
+	return plan, err
+}
+
+// Reingest requests that kept uploads are read again.
+func (c *Client) Reingest(ctx context.Context, pipeline string, d events.ReingestRequested) (Asked, error) {
+	return c.ask(ctx, pipeline, "reingest", d)
+}
+
+// Evaluate requests another evaluation of a version.
 func (c *Client) Evaluate(ctx context.Context, pipeline string, d events.EvaluationRequested) (Asked, error) {
 	return c.ask(ctx, pipeline, "evaluate", d)
 }
 
-// Promote says yes to a version.
+// Promote approves a version.
 func (c *Client) Promote(ctx context.Context, pipeline string, d events.PromotionApproved) (Asked, error) {
 	return c.ask(ctx, pipeline, "promote", d)
 }
 
-// Rollback asks to go back.
+// Rollback requests the end of a rollout, or the return to an earlier version.
 func (c *Client) Rollback(ctx context.Context, pipeline string, d events.RollbackRequested) (Asked, error) {
 	return c.ask(ctx, pipeline, "rollback", d)
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -8,17 +9,18 @@ import (
 
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/state"
 )
 
 func (a *app) newDatasets() *cobra.Command {
-	c := newList(a, "datasets", "The snapshots of the training data", "api/datasets", a.showDatasets)
+	c := newList(a, "datasets", "List the snapshots of the training data", "api/datasets", a.showDatasets)
 	c.Example = "  millrace datasets flights\n  millrace datasets --at 2026-01-31"
 	return c
 }
 
-func (a *app) showDatasets(rows []gateway.DatasetRow) {
+func (a *app) showDatasets(rows []api.DatasetRow) {
 	if len(rows) == 0 {
 		a.none("snapshot", "upload data: millrace upload PIPELINE FILE")
 		return
@@ -29,10 +31,14 @@ func (a *app) showDatasets(rows []gateway.DatasetRow) {
 		if r.Current {
 			current, tone = "current", terminal.Good
 		}
+		notes := warnings(r.Warnings)
+		if r.SetAside > 0 {
+			notes = strings.TrimPrefix(notes+fmt.Sprintf("; %s set aside: millrace set-aside %s", humanize.Count(r.SetAside, "row"), r.Pipeline), "; ")
+		}
 		t = append(t, []terminal.Cell{
 			terminal.Text(r.Pipeline), terminal.Text(terminal.Short(r.Snapshot)), terminal.Toned(tone, current),
-			terminal.Text(terminal.Number(r.Partitions)), terminal.Text(terminal.Number(r.Rows)), terminal.Text(a.out.Ago(r.Created)),
-			terminal.Toned(terminal.Warn, warnings(r.Warnings)),
+			terminal.Text(humanize.Int(r.Partitions)), terminal.Text(humanize.Int(r.Rows)), terminal.Text(a.out.Ago(r.Created)),
+			terminal.Toned(terminal.Warn, notes),
 		})
 	}
 	a.out.Table([]terminal.Column{
@@ -59,7 +65,7 @@ func (a *app) newLabels() *cobra.Command {
 	var s selection
 	c := &cobra.Command{
 		Use:     "labels [PIPELINE]",
-		Short:   "The labels that arrived later, and how many predictions they matched",
+		Short:   "List label files and how many predictions they matched",
 		Example: "  millrace labels flights",
 		RunE: func(c *cobra.Command, _ []string) error {
 			rows := []labelRow{}
@@ -90,8 +96,8 @@ func (a *app) showLabels(rows []labelRow) {
 	t := [][]terminal.Cell{}
 	for _, r := range rows {
 		t = append(t, []terminal.Cell{
-			terminal.Text(r.Pipeline), terminal.Text(r.Object.Name()), terminal.Text(terminal.Number(r.Rows)), terminal.Text(terminal.Number(r.Matched)),
-			terminal.Toned(terminal.Warn, terminal.Some(r.Unmatched)), terminal.Text(a.out.Ago(r.Time)),
+			terminal.Text(r.Pipeline), terminal.Text(r.Object.Name()), terminal.Text(humanize.Int(r.Rows)), terminal.Text(humanize.Int(r.Matched)),
+			terminal.Toned(terminal.Warn, humanize.Some(r.Unmatched)), terminal.Text(a.out.Ago(r.Time)),
 		})
 	}
 	a.out.Table([]terminal.Column{
@@ -99,10 +105,10 @@ func (a *app) showLabels(rows []labelRow) {
 	}, t)
 }
 
-// took is how long something took.
+// took formats a duration in seconds, "" for 0.
 func took(seconds float64) string {
 	if seconds == 0 {
 		return ""
 	}
-	return terminal.Duration(time.Duration(seconds * float64(time.Second)))
+	return humanize.Duration(time.Duration(seconds * float64(time.Second)))
 }

@@ -10,21 +10,22 @@ import (
 
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
 func (a *app) newDeadLetters() *cobra.Command {
-	c := newList(a, "deadletters", "What functions gave up; show, retry or drop it", "api/deadletters", a.showDeadLetters)
-	c.Long = `Events that a function gave up, each with its reason. Nothing is lost: when the
-reason is gone, send the event again with retry; or drop it.`
+	c := newList(a, "deadletters", "List events that functions gave up; show, retry or drop them", "api/deadletters", a.showDeadLetters)
+	c.Long = `List events that a function gave up, each with its reason. No event is lost: once
+the cause is fixed, send the event again with retry, or drop it.`
 	c.Example = "  millrace deadletters\n  millrace deadletters show 3f9c0a1b\n  millrace deadletters retry 3f9c0a1b"
-	list := newList(a, "list", "The same as deadletters alone", "api/deadletters", a.showDeadLetters)
+	list := newList(a, "list", "Same as deadletters without a subcommand", "api/deadletters", a.showDeadLetters)
 	c.AddCommand(list, a.newDeadLetterShow(), a.newDeadLetterClose("retry", "Send the event again, to the function that gave it up"),
-		a.newDeadLetterClose("drop", "Close it without sending it again"))
+		a.newDeadLetterClose("drop", "Close a dead letter without sending the event again"))
 	return c
 }
 
-func (a *app) showDeadLetters(rows []gateway.DeadLetterRow) {
+func (a *app) showDeadLetters(rows []api.DeadLetterRow) {
 	if len(rows) == 0 {
 		a.err.Line("no dead letters: nothing was given up")
 		return
@@ -33,7 +34,7 @@ func (a *app) showDeadLetters(rows []gateway.DeadLetterRow) {
 	for _, r := range rows {
 		t = append(t, []terminal.Cell{
 			terminal.Text(short8(r.ID)), terminal.Text(r.Pipeline), terminal.Toned(terminal.Bad, r.Function), terminal.Text(typeWords(r.Type)), terminal.Text(r.Subject),
-			terminal.Text(terminal.Number(r.Attempts)), terminal.Text(a.out.Ago(r.Time)), terminal.Text(r.Reason),
+			terminal.Text(humanize.Int(r.Attempts)), terminal.Text(a.out.Ago(r.Time)), terminal.Text(r.Reason),
 		})
 	}
 	a.out.Table([]terminal.Column{
@@ -42,16 +43,17 @@ func (a *app) showDeadLetters(rows []gateway.DeadLetterRow) {
 	}, t)
 }
 
-// short8 is as much of an event's id as a person has to type.
+// short8 returns the first eight characters of an event id, enough to identify
+// it on the command line.
 func short8(id string) string { return id[:min(8, len(id))] }
 
 func (a *app) newDeadLetterShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "The whole of one, its event included",
+		Short: "Show a dead letter in full, including its event",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return show(c.Context(), a, url.Values{}, "api/deadletters/"+args[0], func(d gateway.DeadLetter) {
+			return show(c.Context(), a, url.Values{}, "api/deadletters/"+args[0], func(d api.DeadLetter) {
 				line := func(noun string, tone terminal.Tone, text string) {
 					if text != "" {
 						a.out.Line(a.out.Styled(terminal.Faint, noun), a.out.Styled(tone, text))
@@ -72,21 +74,21 @@ func (a *app) newDeadLetterShow() *cobra.Command {
 					}
 				}
 				a.out.Line()
-				a.out.Line(a.out.Styled(terminal.Faint, "when the reason is gone: "), "millrace deadletters retry "+short8(d.ID))
+				a.out.Line(a.out.Styled(terminal.Faint, "once the cause is fixed: "), "millrace deadletters retry "+short8(d.ID))
 			})
 		},
 	}
 }
 
-func attempts(d gateway.DeadLetter) string {
-	text := terminal.Number(d.Attempts)
+func attempts(d api.DeadLetter) string {
+	text := humanize.Int(d.Attempts)
 	if d.Rejected {
-		return text + ", then refused for good"
+		return text + ", then rejected"
 	}
 	first, err1 := time.Parse(time.RFC3339Nano, d.First)
 	last, err2 := time.Parse(time.RFC3339Nano, d.Last)
 	if err1 == nil && err2 == nil {
-		return text + " within " + terminal.Duration(last.Sub(first))
+		return text + " within " + humanize.Duration(last.Sub(first))
 	}
 	return text
 }
@@ -119,6 +121,6 @@ func (a *app) newDeadLetterClose(action, short string) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for the log")
+	c.Flags().StringVar(&reason, "reason", "", "reason to record in the log")
 	return c
 }

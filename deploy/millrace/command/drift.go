@@ -12,7 +12,8 @@ import (
 
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/state"
 )
 
@@ -26,9 +27,9 @@ func (a *app) newDrift() *cobra.Command {
 	var s selection
 	c := &cobra.Command{
 		Use:   "drift [PIPELINE]",
-		Short: "The drift checks, and every column of the newest",
-		Long: `The drift checks: what was served, compared with what the champion was trained
-on. Of the newest check of a pipeline every column is shown.`,
+		Short: "List drift checks, with every column of the newest",
+		Long: `Show the drift checks, which compare served rows with the champion's training
+data. For the newest check of a pipeline every column is shown.`,
 		Example: "  millrace drift flights",
 		RunE: func(c *cobra.Command, _ []string) error {
 			rows := []checkRow{}
@@ -53,7 +54,7 @@ on. Of the newest check of a pipeline every column is shown.`,
 
 func (a *app) showDrift(rows []checkRow) {
 	if len(rows) == 0 {
-		a.none("drift check", "one comes with every monitor.every rows that are predicted")
+		a.none("drift check", "a check runs after every monitor.every predicted rows")
 		return
 	}
 	t := [][]terminal.Cell{}
@@ -64,7 +65,7 @@ func (a *app) showDrift(rows []checkRow) {
 		}
 		t = append(t, []terminal.Cell{
 			terminal.Text(r.Pipeline), terminal.Text(a.out.Ago(r.Time)), terminal.Toned(tone, found), terminal.Text(terminal.Version(r.Version)),
-			terminal.Text(terminal.Number(r.Rows)), terminal.Text(r.Action), terminal.Text(r.Reason),
+			terminal.Text(humanize.Int(r.Rows)), terminal.Text(r.Action), terminal.Text(r.Reason),
 		})
 	}
 	a.out.Table([]terminal.Column{
@@ -73,7 +74,7 @@ func (a *app) showDrift(rows []checkRow) {
 	for i, r := range rows {
 		if i == len(rows)-1 || rows[i+1].Pipeline != r.Pipeline {
 			a.out.Line()
-			a.out.Line(a.out.Styled(terminal.Strong, fmt.Sprintf("%s: the newest check, %s against v%d", r.Pipeline, terminal.Count(r.Rows, "row"), r.Version)))
+			a.out.Line(a.out.Styled(terminal.Strong, fmt.Sprintf("%s: the newest check, %s against v%d", r.Pipeline, humanize.Count(r.Rows, "row"), r.Version)))
 			a.showColumns(r.DriftCheck)
 		}
 	}
@@ -99,11 +100,11 @@ func (a *app) showColumns(d events.DriftCheck) {
 			tone, found = terminal.Warn, "drifted"
 		}
 		if c.PValue != nil {
-			p = fmt.Sprintf("%.2g", *c.PValue)
+			p = humanize.Number(*c.PValue)
 		}
 		t = append(t, []terminal.Cell{
-			terminal.Toned(tone, c.Column), terminal.Text(c.Test), terminal.Text(fmt.Sprintf("%.4f", c.Statistic)), terminal.Text(p),
-			terminal.Text(terminal.Float(c.Threshold)), terminal.Toned(tone, found), terminal.Text(c.Reason),
+			terminal.Toned(tone, c.Column), terminal.Text(c.Test), terminal.Text(humanize.Metric(c.Statistic)), terminal.Text(p),
+			terminal.Text(humanize.Number(c.Threshold)), terminal.Toned(tone, found), terminal.Text(c.Reason),
 		})
 	}
 	a.out.IndentedTable("  ", []terminal.Column{
@@ -118,14 +119,14 @@ func drifted(c events.ColumnDrift) int {
 	return 0
 }
 
-// known is what the commands need of a pipeline's whole state.
+// known is the part of a pipeline's state that the commands need.
 type known struct {
 	Name   string          `json:"name"`
 	Labels []*state.Labels `json:"labels"`
 	Drift  state.Drift     `json:"drift"`
 }
 
-// eachState gives what is known of the selected pipelines, by name.
+// eachState calls do for each selected pipeline, in the order of their names.
 func (a *app) eachState(ctx context.Context, s selection, do func(known)) error {
 	c, err := a.client()
 	if err != nil {
@@ -137,7 +138,7 @@ func (a *app) eachState(ctx context.Context, s selection, do func(known)) error 
 	}
 	names := []string{s.pipeline}
 	if s.pipeline == "" {
-		var all []gateway.PipelineStatus
+		var all []api.PipelineStatus
 		if err := c.Get(ctx, &all, query, "api/pipelines"); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/events"
+	"millrace.dev/shared/summary"
 )
 
 func (a *app) newEvents() *cobra.Command {
@@ -19,10 +20,10 @@ func (a *app) newEvents() *cobra.Command {
 	var follow, all bool
 	c := &cobra.Command{
 		Use:   "events [PIPELINE]",
-		Short: "The event log, and what comes",
-		Long: `The newest events of the log, or those from a sequence on; with --follow also
-those that come. Records of handlings that announced nothing are left out,
-unless --all or --type asks for them. With -o json each event is one line.`,
+		Short: "Show the event log, and follow it",
+		Long: `Show the newest events of the log, or those from a sequence on; with --follow
+also new ones as they arrive. Records of handlings without a result are left out
+unless --all or --type includes them. With -o json each event is one line.`,
 		Example: `  millrace events flights --follow
   millrace events --type model.promoted,drift.detected
   millrace events flights --from 120 -o json | jq .type`,
@@ -37,14 +38,14 @@ unless --all or --type asks for them. With -o json each event is one line.`,
 	s.flags(c, false)
 	f := c.Flags()
 	f.StringSliceVar(&q.Types, "type", nil, "only these types, such as model.promoted; may be repeated")
-	f.BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C")
-	f.Uint64Var(&q.From, "from", 0, "from this sequence on, rather than the newest")
-	f.IntVarP(&q.Limit, "limit", "n", 0, "at most so many (100 of the newest by default)")
-	f.BoolVar(&all, "all", false, "also records of handlings that announced nothing")
+	f.BoolVarP(&follow, "follow", "f", false, "show new events as they arrive, until Ctrl-C")
+	f.Uint64Var(&q.From, "from", 0, "start at this sequence instead of the newest events")
+	f.IntVarP(&q.Limit, "limit", "n", 0, "maximum number of events (by default the newest 100)")
+	f.BoolVar(&all, "all", false, "include records of handlings without a result")
 	return c
 }
 
-// knownTypes refuses a name that no event has.
+// knownTypes refuses names that are not event types.
 func knownTypes(names []string) error {
 	var known []string
 	for _, t := range events.Catalogue() {
@@ -54,7 +55,7 @@ func knownTypes(names []string) error {
 		if strings.HasPrefix(n, events.TypePrefix) || slices.Contains(known, n) || strings.Count(n, ".") > 1 {
 			continue
 		}
-		return fail(Usage, "--type %s is no type of event", n).try("one of: %s; or the whole name of a foreign type", strings.Join(known, ", "))
+		return fail(Usage, "--type %s is not an event type", n).try("one of: %s; or the full name of a foreign type", strings.Join(known, ", "))
 	}
 	return nil
 }
@@ -72,7 +73,7 @@ func (a *app) events(c *cobra.Command, q client.Query, follow, all bool) error {
 	shown := 0
 	for e, err := range seq {
 		if follow && c.Context().Err() != nil {
-			return nil // Ctrl-C is how following ends.
+			return nil // Ctrl-C ends --follow.
 		}
 		if err != nil {
 			return err
@@ -109,11 +110,11 @@ func (a *app) showEvent(e events.Envelope, pipeline bool) error {
 		name = fmt.Sprintf("%-12s  ", e.Pipeline)
 	}
 	a.out.Line(a.out.Styled(terminal.Faint, fmt.Sprintf("%6d  %s  ", e.Sequence, a.out.Clock(e.Time))), a.out.Styled(terminal.Plain, name),
-		a.out.Styled(tone, fmt.Sprintf("%-*s  ", eventWidth, typeWords(e.Type))), a.out.Styled(terminal.Plain, events.Summary(e)))
+		a.out.Styled(tone, fmt.Sprintf("%-*s  ", eventWidth, typeWords(e.Type))), a.out.Styled(terminal.Plain, summary.Of(e)))
 	return nil
 }
 
-// jsonEvent is an event as the API writes it: with its place in the log.
+// jsonEvent encodes an event as the API does, with its log position.
 func jsonEvent(e events.Envelope) ([]byte, error) {
 	var m map[string]json.RawMessage
 	b, err := json.Marshal(e)

@@ -12,23 +12,23 @@ import (
 	"millrace.dev/deploy/millrace/terminal"
 )
 
-// Code is an exit code.
+// Code is the exit code of the command.
 type Code int
 
 // The exit codes.
 const (
 	Done Code = iota
-	// Failed: something went wrong.
+	// Failed means that an error occurred.
 	Failed
-	// Usage: the command was not written as it has to be.
+	// Usage means that the arguments or flags are invalid.
 	Usage
-	// Rejected: the data broke its contract, or the model its gates.
+	// Rejected means that the data broke its contract, or that the model failed a gate or a guardrail.
 	Rejected
-	// TrainingFailed: the trainer failed.
+	// TrainingFailed means that the trainer failed.
 	TrainingFailed
-	// TimedOut: what was waited for had not ended in time; it goes on.
+	// TimedOut means that --timeout passed first; the system continues.
 	TimedOut
-	// Interrupted: ended by Ctrl-C, as shells number it.
+	// Interrupted means that Ctrl-C ended the command; 128 + SIGINT, as in shells.
 	Interrupted Code = 130
 )
 
@@ -37,7 +37,7 @@ type exit struct {
 	code Code
 	text string
 	hint string
-	// told says that the person has read it already.
+	// told means that the error has been printed already.
 	told bool
 }
 
@@ -56,21 +56,17 @@ func usage(c *cobra.Command, format string, args ...any) *exit {
 	return fail(Usage, format, args...).try("%s --help", c.CommandPath())
 }
 
-// tell says on the screen what went wrong and what to do, and gives the code.
+// tell prints the error and its hint, and returns the exit code.
 func tell(s *terminal.Screen, err error) Code {
 	code, text, hint := Failed, err.Error(), ""
-	var e *exit
-	var answer *client.Error
-	var problems config.Problems
-	switch {
-	case errors.As(err, &e):
+	if e, ok := errors.AsType[*exit](err); ok {
 		if e.told {
 			return e.code
 		}
 		code, text, hint = e.code, e.text, e.hint
-	case errors.As(err, &answer):
+	} else if answer, ok := errors.AsType[*client.Error](err); ok {
 		text, hint = answer.Text, answer.Hint
-	case errors.As(err, &problems):
+	} else if problems, ok := errors.AsType[config.Problems](err); ok {
 		text = problems.Error()
 	}
 	for i, line := range terminal.Lines(text) {

@@ -14,9 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/shared/humanize"
 )
 
-// compressed is the ending of a file that is compressed with zstd.
+// compressed is the file extension for zstd.
 const compressed = ".zst"
 
 func (a *app) newExport() *cobra.Command {
@@ -25,9 +26,9 @@ func (a *app) newExport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export PIPELINE",
 		Short: "Write a pipeline's whole history into one file",
-		Long: `Write a pipeline's whole history into one file: its events as CloudEvents, a JSON
-a line, and with --artifacts the bytes that they refer to (data, models, reports).
-A file whose name ends in .zst is compressed. millrace import takes it over.`,
+		Long: `Write a pipeline's whole history into one file: its events as CloudEvents in JSON,
+one on each line, and with --artifacts the bytes that they refer to (data, models,
+reports). A file whose name ends in .zst is compressed. millrace import reads it.`,
 		Example: "  millrace export flights\n  millrace export flights --artifacts --out /tmp/flights.jsonl.zst\n  millrace export flights --out - | jq .type",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -48,16 +49,16 @@ A file whose name ends in .zst is compressed. millrace import takes it over.`,
 			if a.json() {
 				return a.print(map[string]any{"file": out, "bytes": size})
 			}
-			a.out.Line(a.out.Styled(terminal.Good, "exported"), a.out.Styled(terminal.Plain, fmt.Sprintf("  %s to %s, %s", args[0], out, terminal.Bytes(size))))
+			a.out.Line(a.out.Styled(terminal.Good, "exported"), a.out.Styled(terminal.Plain, fmt.Sprintf("  %s to %s, %s", args[0], out, humanize.Bytes(size))))
 			return nil
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "the file to write, - for the standard output; PIPELINE.jsonl.zst by default")
-	c.Flags().BoolVar(&artifacts, "artifacts", false, "with the bytes of data, models and reports, and not only the events")
+	c.Flags().StringVar(&out, "out", "", "file to write, - for standard output; PIPELINE.jsonl.zst by default")
+	c.Flags().BoolVar(&artifacts, "artifacts", false, "include the bytes of data, models and reports, not only the events")
 	return c
 }
 
-// writeFile writes a file that appears under its name when it is whole.
+// writeFile writes a file that appears under its name only once it is complete.
 func writeFile(name string, write func(io.Writer) error) (size int64, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {
@@ -96,13 +97,13 @@ func (plainWriter) Close() error { return nil }
 func (a *app) newImport() *cobra.Command {
 	return &cobra.Command{
 		Use:   "import FILE",
-		Short: "Take over a pipeline's history from an export",
-		Long: `Take over a pipeline's history from a file that millrace export wrote; - is the
-standard input. The state is then the same as there, with its times. What was
-imported is history: no function handles any of it again.
+		Short: "Import a pipeline's history from an export",
+		Long: `Import a pipeline's history from a file that millrace export wrote; - is standard
+input. The resulting state, times included, is that of the exporting system.
+Imported events are history: no function handles them.
 
-The system must have nothing of the pipeline. An import that broke off goes on
-when it is run again, and a second one changes nothing.`,
+The system must not have events of the pipeline yet. Run an interrupted import
+again to complete it; importing a file twice changes nothing.`,
 		Example: "  millrace up --dir /tmp/copy --listen 127.0.0.1:8090 &\n  millrace import flights.jsonl.zst --server http://127.0.0.1:8090",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -131,15 +132,15 @@ when it is run again, and a second one changes nothing.`,
 			if a.json() {
 				return a.print(done)
 			}
-			text := fmt.Sprintf("  %s, %s", done.Pipeline, terminal.Count(int64(done.Events), "event"))
+			text := fmt.Sprintf("  %s, %s", done.Pipeline, humanize.Count(int64(done.Events), "event"))
 			if done.New < done.Events {
-				text += fmt.Sprintf(" of which %s were here already", terminal.Number(int64(done.Events-done.New)))
+				text += fmt.Sprintf("; %s of them existed already", humanize.Int(int64(done.Events-done.New)))
 			}
 			if done.Artifacts > 0 {
-				text += ", " + terminal.Count(int64(done.Artifacts), "artifact")
+				text += ", " + humanize.Count(int64(done.Artifacts), "artifact")
 			}
 			if done.Missing > 0 {
-				text += fmt.Sprintf(" (%s were gone when it was exported)", terminal.Number(int64(done.Missing)))
+				text += fmt.Sprintf(" (%s no longer existed when it was exported)", humanize.Int(int64(done.Missing)))
 			}
 			a.out.Line(a.out.Styled(terminal.Good, "imported"), a.out.Styled(terminal.Plain, text))
 			return nil
@@ -147,7 +148,7 @@ when it is run again, and a second one changes nothing.`,
 	}
 }
 
-// decompressed reads an export, compressed or not, whatever it is called.
+// decompressed returns a reader of an export. It recognizes compression by the content, not by the file's name.
 func decompressed(r io.Reader) (io.ReadCloser, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	head, err := in.Peek(4)

@@ -13,7 +13,8 @@ import (
 	"millrace.dev/deploy/millrace/terminal"
 )
 
-// selection is what a command is about: a pipeline or all, now or in the past.
+// selection is the pipeline, or all of them, and the point in time that a
+// command shows.
 type selection struct {
 	pipeline string
 	at       string
@@ -24,10 +25,10 @@ type selection struct {
 // pipeline as its argument.
 func (s *selection) flags(c *cobra.Command, past bool) {
 	f := c.Flags()
-	f.StringVar(&s.pipeline, "pipeline", "", "only this pipeline; the same as the argument")
+	f.StringVar(&s.pipeline, "pipeline", "", "only this pipeline; same as the argument")
 	if past {
-		f.StringVar(&s.at, "at", "", "as it was at a time: 2026-01-31T12:00:00Z, 2026-01-31, 14:05, or 2h for two hours ago")
-		f.Uint64Var(&s.sequence, "seq", 0, "as it was at a sequence of the event log")
+		f.StringVar(&s.at, "at", "", "state at a past time: 2026-01-31T12:00:00Z, 2026-01-31, 14:05, or 2h for two hours ago")
+		f.Uint64Var(&s.sequence, "seq", 0, "state at this sequence of the event log")
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := cobra.MaximumNArgs(1)(c, args); err != nil {
@@ -40,7 +41,7 @@ func (s *selection) flags(c *cobra.Command, past bool) {
 			s.pipeline = args[0]
 		}
 		if s.at != "" && s.sequence > 0 {
-			return fmt.Errorf("--at and --seq are both given; one of them says the point in the past")
+			return fmt.Errorf("--at and --seq are both given; give one of them")
 		}
 		return nil
 	}
@@ -52,7 +53,7 @@ func (s *selection) query(now time.Time) (url.Values, error) {
 		v.Set("pipeline", s.pipeline)
 	}
 	if s.at != "" {
-		t, err := parseTime(s.at, now)
+		t, err := parseTime("--at", s.at, now)
 		if err != nil {
 			return nil, err
 		}
@@ -64,9 +65,9 @@ func (s *selection) query(now time.Time) (url.Values, error) {
 	return v, nil
 }
 
-// parseTime reads a time as people write it: with or without its date or its
-// zone (the local one then), or how long ago.
-func parseTime(text string, now time.Time) (time.Time, error) {
+// parseTime parses a time as people write it: with or without a date, with or
+// without a zone (then local), or as a duration before now. The error names the flag.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
@@ -81,10 +82,11 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, now.Location()), nil
 		}
 	}
-	return time.Time{}, fail(Usage, "--at %s is not a time", text).try("write 2026-01-31T12:00:00Z, 2026-01-31, 14:05, or 2h for two hours ago")
+	return time.Time{}, fail(Usage, "%s %s is not a time", flag, text).try("write 2026-01-31T12:00:00Z, 2026-01-31, 14:05, or 2h for two hours ago")
 }
 
-// show prints an answer of the API: as it came for -o json, else by table.
+// show prints an answer of the API: unchanged for -o json, otherwise through
+// table.
 func show[T any](ctx context.Context, a *app, query url.Values, path string, table func(T)) error {
 	c, err := a.client()
 	if err != nil {
@@ -99,7 +101,7 @@ func show[T any](ctx context.Context, a *app, query url.Values, path string, tab
 	}
 	var v T
 	if err := json.Unmarshal(body, &v); err != nil {
-		return &client.Error{Text: fmt.Sprintf("the server's answer is not understood: %v", err), Hint: "is it another version than this command? millrace version, millrace status"}
+		return &client.Error{Text: fmt.Sprintf("the server's answer cannot be decoded: %v", err), Hint: "check that it has the version of this command: millrace version, millrace status"}
 	}
 	table(v)
 	return nil
@@ -113,7 +115,7 @@ func (a *app) print(v any) error {
 	return e.Encode(v)
 }
 
-// newList makes a command that shows rows of the API, of a pipeline or of all.
+// newList returns a command that lists rows of the API, for one pipeline or all.
 func newList[T any](a *app, name, short, path string, table func([]T)) *cobra.Command {
 	var s selection
 	c := &cobra.Command{
@@ -131,7 +133,7 @@ func newList[T any](a *app, name, short, path string, table func([]T)) *cobra.Co
 	return c
 }
 
-// none says that a list is empty, on the standard error: it is no result.
+// none reports an empty list on standard error, since it is not a result.
 func (a *app) none(what, hint string) {
 	a.err.Line("no "+what+" yet; ", a.err.Styled(terminal.Faint, hint))
 }

@@ -3,18 +3,17 @@ package command
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"millrace.dev/deploy/millrace/terminal"
-	"millrace.dev/functions/gateway"
-	"millrace.dev/shared/state"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
 func (a *app) newModels() *cobra.Command {
-	c := newList(a, "models", "The versions, their standing and their metrics", "api/models", a.showModels)
+	c := newList(a, "models", "List model versions, their states and metrics", "api/models", a.showModels)
 	c.Example = "  millrace models\n  millrace models flights -o json"
 	return c
 }
@@ -22,7 +21,7 @@ func (a *app) newModels() *cobra.Command {
 // maxMetricColumns bounds the metrics that get a column of their own.
 const maxMetricColumns = 6
 
-func (a *app) showModels(rows []gateway.ModelRow) {
+func (a *app) showModels(rows []api.ModelRow) {
 	if len(rows) == 0 {
 		a.none("model", "upload data, or: millrace register PIPELINE model.onnx")
 		return
@@ -46,12 +45,12 @@ func (a *app) showModels(rows []gateway.ModelRow) {
 		for _, m := range metrics {
 			text := ""
 			if v, ok := r.Metrics[m]; ok {
-				text = strconv.FormatFloat(v, 'f', 4, 64)
+				text = humanize.Metric(v)
 			}
 			row = append(row, terminal.Text(text))
 		}
 		reason := ""
-		if r.State == state.Rejected {
+		if r.State == api.Rejected {
 			reason = r.Reason
 		}
 		t = append(t, append(row, terminal.Text(a.out.Ago(r.Created)), terminal.Text(reason)))
@@ -60,7 +59,7 @@ func (a *app) showModels(rows []gateway.ModelRow) {
 }
 
 // metricNames are the names of the rows' metrics, those of most rows first.
-func metricNames(rows []gateway.ModelRow) []string {
+func metricNames(rows []api.ModelRow) []string {
 	counts := map[string]int{}
 	for _, r := range rows {
 		for name := range r.Metrics {
@@ -72,27 +71,27 @@ func metricNames(rows []gateway.ModelRow) []string {
 	return names[:min(len(names), maxMetricColumns)]
 }
 
-func stateTone(s state.ModelState) terminal.Tone {
+func stateTone(s api.ModelState) terminal.Tone {
 	switch s {
-	case state.Champion:
+	case api.Champion:
 		return terminal.Good
-	case state.Canary:
+	case api.Canary:
 		return terminal.Warn
-	case state.Rejected:
+	case api.Rejected:
 		return terminal.Bad
-	case state.Archived:
+	case api.Archived:
 		return terminal.Faint
 	}
 	return terminal.Plain
 }
 
 func (a *app) newRoutes() *cobra.Command {
-	c := newList(a, "routes", "Where requests go", "api/routes", a.showRoutes)
+	c := newList(a, "routes", "Show how requests are routed", "api/routes", a.showRoutes)
 	c.Example = "  millrace routes"
 	return c
 }
 
-func (a *app) showRoutes(rows []gateway.RouteRow) {
+func (a *app) showRoutes(rows []api.RouteRow) {
 	if len(rows) == 0 {
 		a.none("pipeline", "start the system with --pipelines")
 		return

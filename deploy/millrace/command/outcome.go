@@ -11,10 +11,12 @@ import (
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/deploy/millrace/wait"
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
 )
 
-// showOutcome prints what became of a target, in full.
-func (a *app) showOutcome(t target, o wait.Outcome) {
+// showOutcome prints a target's outcome, without the reason if that is going to
+// be printed as the error.
+func (a *app) showOutcome(t target, o wait.Outcome, asError bool) {
 	if o.End == wait.Done {
 		a.out.Line(a.out.Styled(terminal.Good, string(o.End)), a.out.Styled(terminal.Plain, "  "+t.what+": "+o.Reason))
 		if o.Hint != "" {
@@ -22,9 +24,10 @@ func (a *app) showOutcome(t target, o wait.Outcome) {
 		}
 		return
 	}
-	// The reason comes with the error.
 	a.out.Line(a.out.Styled(terminal.Bad, string(o.End)), a.out.Styled(terminal.Plain, "  "+t.what))
-	a.showProblems(o.Problems)
+	if !asError || hasTable(o) {
+		a.showProblems(o.Problems)
+	}
 	if len(o.Verdicts) > 0 {
 		a.out.Line()
 		a.out.IndentedTable("  ", verdictColumns, verdictCells(o.Verdicts))
@@ -40,7 +43,7 @@ func (a *app) showOutcome(t target, o wait.Outcome) {
 
 var verdictColumns = []terminal.Column{terminal.Left(""), terminal.Left("GATE"), terminal.Right("VALUE"), terminal.Rest("VERDICT")}
 
-// verdictCells are what the gates said, the failed ones first.
+// verdictCells returns a row for each verdict, failed ones first.
 func verdictCells(vs []events.Verdict) [][]terminal.Cell {
 	vs = slices.Clone(vs)
 	slices.SortStableFunc(vs, func(x, y events.Verdict) int { return passed(x) - passed(y) })
@@ -51,13 +54,13 @@ func verdictCells(vs []events.Verdict) [][]terminal.Cell {
 			mark = terminal.Toned(terminal.Bad, "✗")
 		}
 		t = append(t, []terminal.Cell{
-			mark, terminal.Text(gateOf(v)), terminal.Text(strconv.FormatFloat(v.Value, 'f', 4, 64)), terminal.Text(v.Reason),
+			mark, terminal.Text(gateOf(v)), terminal.Text(humanize.Metric(v.Value)), terminal.Text(v.Reason),
 		})
 	}
 	return t
 }
 
-// gateOf is a gate, and the slice it was applied to unless it says that itself.
+// gateOf returns a gate's name, with the slice it was applied to.
 func gateOf(v events.Verdict) string {
 	if v.Slice == "" || strings.Contains(v.Gate, v.Slice) {
 		return v.Gate
@@ -73,11 +76,11 @@ func passed(v events.Verdict) int {
 	return 0
 }
 
-// maxExamples bounds the rows that are shown of a problem; -o json has all.
+// maxExamples bounds the rows shown for a problem; -o json has all.
 const maxExamples = 3
 
-// showProblems prints what is wrong with data: a table of the problems, then a
-// few rows of each that has some.
+// showProblems prints the problems of rejected data as a table, then a few
+// example rows of each problem.
 func (a *app) showProblems(ps []events.Problem) {
 	if len(ps) == 0 {
 		return
@@ -89,7 +92,7 @@ func (a *app) showProblems(ps []events.Problem) {
 			share = fmt.Sprintf("%.3g %%", 100*p.Fraction)
 		}
 		t = append(t, []terminal.Cell{
-			terminal.Text(p.Check), terminal.Text(p.Column), terminal.Text(terminal.Some(p.Count)), terminal.Text(share), terminal.Text(p.Reason),
+			terminal.Text(p.Check), terminal.Text(p.Column), terminal.Text(humanize.Some(p.Count)), terminal.Text(share), terminal.Text(p.Reason),
 		})
 	}
 	a.out.Line()
@@ -97,14 +100,36 @@ func (a *app) showProblems(ps []events.Problem) {
 		terminal.Left("CHECK"), terminal.Left("COLUMN"), terminal.Right("ROWS"), terminal.Right("SHARE"), terminal.Rest("WHAT IS WRONG"),
 	}, t)
 	for _, p := range ps {
-		if len(p.Examples) > 0 {
+		if len(p.Examples) > 0 && !saysAll(p) {
 			a.showExamples(p)
 		}
 	}
 }
 
-// showExamples prints rows that break a rule: the row's number and the column
-// that the rule is about first.
+// hasTable reports whether the problems of rejected data take more than the one
+// sentence of the error.
+func hasTable(o wait.Outcome) bool {
+	return len(o.Problems) > 1 || len(o.Problems) == 1 && !saysAll(o.Problems[0])
+}
+
+// saysAll reports whether the problem's sentence has its only example: the line
+// and the value that could not be read.
+func saysAll(p events.Problem) bool { return p.Check == unreadable && len(p.Examples) <= 1 }
+
+// unreadable is the check of problems in reading a file. Their sentences begin
+// with the place: "line 3", "row 3" or "object 3".
+const unreadable = "readable"
+
+// placeOf returns what the rows of a problem's examples are.
+func placeOf(p events.Problem) string {
+	if place, _, _ := strings.Cut(p.Reason, " "); p.Check == unreadable && (place == "line" || place == "object") {
+		return place
+	}
+	return "row"
+}
+
+// showExamples prints rows that break a rule. The row number and the column
+// that the rule checks come first.
 func (a *app) showExamples(p events.Problem) {
 	title := p.Check
 	if p.Column != "" {
@@ -112,13 +137,13 @@ func (a *app) showExamples(p events.Problem) {
 	}
 	rows := p.Examples[:min(maxExamples, len(p.Examples))]
 	a.out.Line()
-	a.out.Line(a.out.Styled(terminal.Strong, "  "+title), a.out.Styled(terminal.Faint, fmt.Sprintf("  %d of %s", len(rows), terminal.Count(max(p.Count, int64(len(rows))), "row"))))
+	a.out.Line(a.out.Styled(terminal.Strong, "  "+title), a.out.Styled(terminal.Faint, fmt.Sprintf("  %d of %s", len(rows), humanize.Count(max(p.Count, int64(len(rows))), placeOf(p)))))
 	names := exampleColumns(p)
 	columns := make([]terminal.Column, len(names))
 	for i, name := range names {
 		columns[i] = terminal.Rest(name)
 		if name == "_row" {
-			columns[i] = terminal.Right("row")
+			columns[i] = terminal.Right(placeOf(p))
 		}
 	}
 	t := make([][]terminal.Cell, len(rows))
@@ -134,7 +159,7 @@ func (a *app) showExamples(p events.Problem) {
 	a.out.IndentedTable("  ", columns, t)
 }
 
-// maxExampleColumns bounds the columns of an example.
+// maxExampleColumns bounds the columns shown of an example row.
 const maxExampleColumns = 7
 
 func exampleColumns(p events.Problem) []string {
@@ -155,7 +180,7 @@ func exampleColumns(p events.Problem) []string {
 	return names[:min(len(names), maxExampleColumns)]
 }
 
-// exampleValue is a value of JSON as a person reads it.
+// exampleValue formats a JSON value for people.
 func exampleValue(v any) string {
 	switch v := v.(type) {
 	case nil:

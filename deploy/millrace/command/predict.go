@@ -1,48 +1,67 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"millrace.dev/config"
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/rows"
 	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/functions/ingest/contract"
+	"millrace.dev/shared/humanize"
+	"millrace.dev/shared/table"
+	"millrace.dev/shared/table/cell"
+	"millrace.dev/shared/table/duck"
+	"millrace.dev/shared/table/source"
 )
 
-// rowsPerRequest bounds a request; the server's own bound is higher.
+// rowsPerRequest bounds a request; the server's limit is higher.
 const rowsPerRequest = 1000
 
 // predictedRow is the prediction for one row, as -o json prints it. Request
-// and row are the key of the labels that may come for it.
+// and Row are the key by which later labels refer to it.
 type predictedRow struct {
-	Request       string             `json:"request_id"`
-	Row           int                `json:"row"`
-	Version       int                `json:"version"`
-	Route         string             `json:"route"`
-	Label         any                `json:"label,omitempty"`
-	Value         json.Number        `json:"value,omitempty"`
-	Probabilities map[string]float64 `json:"probabilities,omitempty"`
+	Request       string              `json:"request_id"`
+	Row           int                 `json:"row"`
+	Version       int                 `json:"version"`
+	Route         string              `json:"route"`
+	Label         any                 `json:"label,omitempty"`
+	Value         *value              `json:"value,omitempty"`         // of a regression
+	Probabilities map[string]*float64 `json:"probabilities,omitempty"` // null where the model gave NaN
 }
+
+// value is what a regression answered, "" where the model gave NaN.
+type value json.Number
+
+// MarshalJSON writes null where there is no number.
+func (v value) MarshalJSON() ([]byte, error) { return []byte(cmp.Or(string(v), null)), nil }
 
 func (a *app) newPredict() *cobra.Command {
 	var ask client.Ask
 	var version string
 	c := &cobra.Command{
 		Use:   "predict PIPELINE [FILE]",
-		Short: "Predict the rows of a file, or of standard input",
-		Long: `Predict rows: CSV with a header, JSON (an object, a list of them, or one a line)
-or Parquet, compressed or not. Rows carry the columns as they are after the
-pipeline's prepare; columns of the contract that are no features are ignored.
+		Short: "Predict the rows of a file or of standard input",
+		Long: `Predict the rows of any file that upload takes: CSV with a header, JSON (an
+object, a list of objects, or one on each line) or Parquet, compressed or not.
+Values are read by the contract of the running pipeline, as those of an upload
+are. Rows have the columns as they are after the pipeline's prepare; columns that
+are not features are ignored.
 
-Each row is answered with its key in the prediction log (request_id, row), to
-which labels can be brought later.`,
+Each prediction has its key in the prediction log (request_id, row). Labels that
+are uploaded later refer to it.`,
 		Example: `  echo '{"carrier": "UA", "origin": "JFK", "dest": "LAX", "hour": 8, "distance": 2475}' | millrace predict flights
   millrace predict flights 2013-05.parquet -o json
   millrace predict flights may.csv --version v1`,
@@ -67,9 +86,9 @@ which labels can be brought later.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&version, "version", "", "ask this version, rather than the route's")
+	f.StringVar(&version, "version", "", "use this version instead of the routed one")
 	f.StringVar(&ask.Key, "key", "", "requests with the same key stay with the same version during a canary")
-	f.StringVar(&ask.ID, "id", "", "the request's id in the prediction log; of several requests, -2, -3 ... follow")
+	f.StringVar(&ask.ID, "id", "", "request id in the prediction log; further requests get the suffixes -2, -3 ...")
 	return c
 }
 
@@ -82,13 +101,19 @@ func (a *app) predict(ctx context.Context, pipeline, name string, in io.Reader, 
 	if err != nil {
 		return err
 	}
-	types := map[string]string{}
-	for _, t := range m.Inputs {
-		types[t.Name] = t.Datatype
+	conf, err := c.Pipeline(ctx, pipeline)
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status == http.StatusNotFound {
+		err = nil // an address that has predictions and nothing else
+	}
+	if err != nil {
+		return err
 	}
 	p := predicting{app: a, client: c, pipeline: pipeline, ask: ask, classes: m.Classes()}
-	for row, err := range rows.Read(ctx, in, types) {
+	for row, err := range rows.Read(ctx, in, name, features(conf, m)) {
 		if err != nil {
+			if table.Unreadables(err) != nil {
+				return fail(Failed, "%v", err) // it names the file
+			}
 			return fail(Failed, "%s: %v", name, err)
 		}
 		if p.batch = append(p.batch, row); len(p.batch) == rowsPerRequest {
@@ -110,7 +135,40 @@ func (a *app) predict(ctx context.Context, pipeline, name string, in io.Reader, 
 	return nil
 }
 
-// predicting sends rows in requests and gathers the answers.
+// features returns how the features of a model are read: by the contract, or by
+// the model's input where the contract does not list them.
+func features(p *config.Pipeline, m client.Model) *duck.PrepareInput {
+	in := &duck.PrepareInput{}
+	if p != nil {
+		in = contract.Reading(p)
+	}
+	listed := in.Columns
+	in.Columns, in.DropExtra = nil, true
+	for _, t := range m.Inputs {
+		column := source.Column{Name: t.Name, Rule: cell.Rule{Type: typeOf(t.Datatype), Nulls: in.Nulls}}
+		if i := slices.IndexFunc(listed, func(c source.Column) bool { return c.Name == t.Name }); i >= 0 {
+			column = listed[i]
+		}
+		in.Columns = append(in.Columns, column)
+	}
+	return in
+}
+
+// typeOf returns the type of a column that has a datatype of the Open Inference
+// Protocol.
+func typeOf(datatype string) table.Type {
+	switch {
+	case datatype == "BOOL":
+		return table.Bool
+	case strings.HasPrefix(datatype, "FP"):
+		return table.Float
+	case strings.HasPrefix(datatype, "INT"), strings.HasPrefix(datatype, "UINT"):
+		return table.Int
+	}
+	return table.String
+}
+
+// predicting sends rows in requests and collects the answers.
 type predicting struct {
 	*app
 	client   *client.Client
@@ -131,20 +189,22 @@ func (p *predicting) send(ctx context.Context) error {
 	if ask.ID != "" && p.requests > 1 {
 		ask.ID += "-" + strconv.Itoa(p.requests)
 	}
-	p.err.Progress(fmt.Sprintf("%s predicted", terminal.Count(len(p.rows), "row")))
+	p.err.Progress(fmt.Sprintf("%s predicted", humanize.Count(len(p.rows), "row")))
 	answer, err := p.client.Predict(ctx, p.pipeline, ask, p.batch)
 	p.err.Done()
 	if err != nil {
-		var refused *client.Error
-		if errors.As(err, &refused) && len(p.rows) > 0 {
-			refused.Text = fmt.Sprintf("behind row %d: %s", len(p.rows), refused.Text)
+		if refused, ok := errors.AsType[*client.Error](err); ok && len(p.rows) > 0 {
+			refused.Text = fmt.Sprintf("after row %d: %s", len(p.rows), refused.Text)
 		}
 		return err
 	}
 	for i, r := range answer.Predictions {
-		row := predictedRow{Request: answer.Request, Row: i, Version: answer.Version, Route: answer.Route, Label: r.Label, Value: r.Value}
+		row := predictedRow{Request: answer.Request, Row: i, Version: answer.Version, Route: answer.Route, Label: r.Label}
+		if r.Scalar {
+			row.Value = new(value(r.Value))
+		}
 		if len(r.Probabilities) == len(p.classes) && len(p.classes) > 0 {
-			row.Probabilities = map[string]float64{}
+			row.Probabilities = map[string]*float64{}
 			for k, class := range p.classes {
 				row.Probabilities[class] = r.Probabilities[k]
 			}
@@ -158,6 +218,9 @@ func (p *predicting) send(ctx context.Context) error {
 // maxShown bounds the rows of the table; -o json has all.
 const maxShown = 50
 
+// null is shown where the model gave no number.
+const null = "null"
+
 func (p *predicting) show() {
 	columns := []terminal.Column{terminal.Right("ROW"), terminal.Left("PREDICTION")}
 	for _, class := range p.classes {
@@ -166,19 +229,26 @@ func (p *predicting) show() {
 	columns = append(columns, terminal.Left("ANSWERED BY"))
 	t := [][]terminal.Cell{}
 	for i, r := range p.rows[:min(maxShown, len(p.rows))] {
-		text := r.Value.String()
-		if r.Label != nil {
+		text := null
+		switch {
+		case r.Value != nil:
+			text = cmp.Or(string(*r.Value), null)
+		case r.Label != nil:
 			text = fmt.Sprint(r.Label)
 		}
 		row := []terminal.Cell{terminal.Text(strconv.Itoa(i + 1)), terminal.Toned(terminal.Strong, text)}
 		for _, class := range p.classes {
-			row = append(row, terminal.Text(strconv.FormatFloat(r.Probabilities[class], 'f', 4, 64)))
+			share := null
+			if p := r.Probabilities[class]; p != nil {
+				share = humanize.Metric(*p)
+			}
+			row = append(row, terminal.Text(share))
 		}
 		t = append(t, append(row, terminal.Text(fmt.Sprintf("v%d, %s", r.Version, r.Route))))
 	}
 	p.out.Table(columns, t)
 	if more := len(p.rows) - maxShown; more > 0 {
-		p.err.Line(p.err.Styled(terminal.Faint, fmt.Sprintf("and %s more; -o json has all", terminal.Number(more))))
+		p.err.Line(p.err.Styled(terminal.Faint, fmt.Sprintf("and %s more; -o json has all", humanize.Int(more))))
 	}
 	p.err.Line(p.err.Styled(terminal.Faint, "logged as "+p.rows[0].Request+", rows from 0"))
 }

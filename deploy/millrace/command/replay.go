@@ -10,22 +10,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"millrace.dev/config"
-	"millrace.dev/deploy/millrace/replay"
 	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
 func (a *app) newReplay() *cobra.Command {
-	var r replay.Request
+	var r api.ReplayRequest
 	var file string
 	c := &cobra.Command{
 		Use:   "replay PIPELINE --function NAME --from SEQ --dry-run",
-		Short: "Decide over past events again, under other rules, in a shadow",
-		Long: `Decide over past events again, with the code of today and, with --config, under
-another pipeline file, and show what would have been decided otherwise. Nothing
-is changed, trained or rolled out.
+		Short: "Replay past events against today's code or another pipeline file",
+		Long: `Replay past events with today's code and, with --config, another pipeline file,
+and show which decisions would have been different. Nothing is changed, trained
+or rolled out.
 
 Functions that can be replayed are evaluate (gates), promote (steps and
-guardrails, over the traffic that was) and drift-check (tests and thresholds).
+guardrails, over the recorded traffic) and drift-check (tests and thresholds).
 Recorded figures are used where they suffice; only what an evaluation never
 measured is measured now.`,
 		Example: `  millrace replay flights --function evaluate --from 1 --config stricter.yaml --dry-run
@@ -33,10 +34,10 @@ measured is measured now.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !r.DryRun {
-				return fail(Usage, "replay never changes anything; say --dry-run").try("%s --dry-run", c.CommandPath())
+				return fail(Usage, "replay never changes anything; confirm that with --dry-run").try("%s --dry-run", c.CommandPath())
 			}
 			if r.Function == "" || r.From == 0 {
-				return usage(c, "--function and --from are needed: what decides again, and from which sequence of the log on")
+				return usage(c, "--function and --from are required: which function to replay, and from which sequence of the log")
 			}
 			if file != "" {
 				if err := readConfig(file, &r); err != nil {
@@ -60,14 +61,14 @@ measured is measured now.`,
 	}
 	f := c.Flags()
 	f.StringVar(&r.Function, "function", "", "evaluate, promote or drift-check")
-	f.Uint64Var(&r.From, "from", 0, "sequence of the first event that is decided again; 1 is the beginning")
-	f.Uint64Var(&r.To, "to", 0, "sequence of the last one; the newest by default")
-	f.StringVar(&file, "config", "", "pipeline file, or its folder, that rules instead of those of then")
-	f.BoolVar(&r.DryRun, "dry-run", false, "say that nothing is to be changed; needed, since nothing ever is")
+	f.Uint64Var(&r.From, "from", 0, "sequence of the first event to replay; 1 is the beginning")
+	f.Uint64Var(&r.To, "to", 0, "sequence of the last event to replay; the newest by default")
+	f.StringVar(&file, "config", "", "pipeline file, or its folder, to use instead of the recorded configuration")
+	f.BoolVar(&r.DryRun, "dry-run", false, "required: confirms that replay changes nothing")
 	return c
 }
 
-func readConfig(file string, r *replay.Request) error {
+func readConfig(file string, r *api.ReplayRequest) error {
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		file = filepath.Join(file, config.FileName)
 	}
@@ -79,16 +80,16 @@ func readConfig(file string, r *replay.Request) error {
 	return nil
 }
 
-func (a *app) showReplay(r replay.Report) {
+func (a *app) showReplay(r api.ReplayReport) {
 	o := a.out
 	tone := terminal.Good
 	if len(r.Differences) > 0 {
 		tone = terminal.Warn
 	}
 	o.Line(o.Styled(tone, r.Summary))
-	detail := fmt.Sprintf("%s of %s decided again in %s", terminal.Count(int64(r.Replayed), "event"), r.Function, terminal.Duration(time.Duration(r.Seconds*float64(time.Second))))
+	detail := fmt.Sprintf("%s of %s replayed in %s", humanize.Count(int64(r.Replayed), "event"), r.Function, humanize.Duration(time.Duration(r.Seconds*float64(time.Second))))
 	if r.Measured > 0 {
-		detail += fmt.Sprintf(", %s measured anew", terminal.Count(int64(r.Measured), "evaluation"))
+		detail += fmt.Sprintf(", %s computed again", humanize.Count(int64(r.Measured), "evaluation"))
 	}
 	o.Line(o.Styled(terminal.Faint, detail+"; nothing was changed"))
 	if len(r.Differences) == 0 {
@@ -97,7 +98,7 @@ func (a *app) showReplay(r replay.Report) {
 	t := [][]terminal.Cell{}
 	for _, d := range r.Differences {
 		t = append(t, []terminal.Cell{
-			terminal.Text(terminal.Number(d.Sequence)), terminal.Text(o.Ago(d.Time)), terminal.Text(typeWords(d.Type)), terminal.Toned(terminal.Strong, terminal.Version(d.Version)),
+			terminal.Text(humanize.Int(d.Sequence)), terminal.Text(o.Ago(d.Time)), terminal.Text(typeWords(d.Type)), terminal.Toned(terminal.Strong, terminal.Version(d.Version)),
 			terminal.Text(announcedWords(d.Recorded)), terminal.Toned(terminal.Warn, announcedWords(d.Replayed)), terminal.Text(says(d.Replayed)),
 		})
 	}
@@ -107,7 +108,7 @@ func (a *app) showReplay(r replay.Report) {
 	}, t)
 }
 
-func announcedWords(d replay.Decision) string {
+func announcedWords(d api.ReplayDecision) string {
 	switch {
 	case d.Error != "":
 		return "failed"
@@ -117,7 +118,7 @@ func announcedWords(d replay.Decision) string {
 	return strings.Join(d.Announced, ", ")
 }
 
-func says(d replay.Decision) string {
+func says(d api.ReplayDecision) string {
 	if d.Error != "" {
 		return d.Error
 	}

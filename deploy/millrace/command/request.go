@@ -15,6 +15,7 @@ import (
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/deploy/millrace/wait"
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
 )
 
 func (a *app) newRetrain() *cobra.Command {
@@ -23,10 +24,10 @@ func (a *app) newRetrain() *cobra.Command {
 	var d events.TrainingRequested
 	c := &cobra.Command{
 		Use:   "retrain PIPELINE",
-		Short: "Ask for a training",
-		Long: `Ask for a training on the newest snapshot, or on an earlier one. The same
-snapshot, parameters and trainer are not trained twice: the result that is
-there stands.`,
+		Short: "Request a training",
+		Long: `Request a training on the newest snapshot, or on an earlier one. The same
+snapshot, parameters and trainer are not trained twice: the earlier result
+is used.`,
 		Example: `  millrace retrain flights --wait
   millrace retrain flights --param trees=200 --param learning_rate=0.02 --reason "more trees"`,
 		Args: cobra.ExactArgs(1),
@@ -42,14 +43,14 @@ there stands.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&params, "param", nil, "k=v: replaces one of train.params; v is JSON, or else a text; may be repeated")
-	f.StringVar(&d.Snapshot, "snapshot", "", "train on an earlier snapshot (its digest, or the beginning)")
-	f.StringVar(&d.Reason, "reason", "", "why, for the log")
+	f.StringArrayVar(&params, "param", nil, "k=v, replaces one of train.params; v is JSON or else text; may be repeated")
+	f.StringVar(&d.Snapshot, "snapshot", "", "train on this earlier snapshot (its digest, or a prefix)")
+	f.StringVar(&d.Reason, "reason", "", "reason to record in the log")
 	w.flags(c, "wait for the model")
 	return c
 }
 
-// parseParams reads k=v, where v is JSON or else a text.
+// parseParams parses k=v, where v is JSON or else text.
 func parseParams(params []string) (map[string]any, error) {
 	if len(params) == 0 {
 		return nil, nil
@@ -77,8 +78,8 @@ func (a *app) newRegister() *cobra.Command {
 	var name string
 	c := &cobra.Command{
 		Use:     "register PIPELINE MODEL.onnx",
-		Short:   "Bring a model that was trained elsewhere",
-		Long:    "Bring a model that was trained elsewhere. It is the next version, and is judged and rolled out like any other.",
+		Short:   "Register a model that was trained elsewhere",
+		Long:    "Register a model that was trained elsewhere. It becomes the next version, and is evaluated and rolled out like any other.",
 		Example: "  millrace register flights model.onnx --name experiment-12 --wait",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -104,12 +105,12 @@ func (a *app) newRegister() *cobra.Command {
 				text = "registered before"
 			}
 			version := optional(" as ", terminal.Version(r.Version))
-			a.out.Line(a.out.Styled(terminal.Good, text), a.out.Styled(terminal.Plain, fmt.Sprintf("  %s%s, %s", name, version, terminal.Bytes(r.Size))), a.out.Styled(terminal.Faint, "  "+r.Event))
+			a.out.Line(a.out.Styled(terminal.Good, text), a.out.Styled(terminal.Plain, fmt.Sprintf("  %s%s, %s", name, version, humanize.Bytes(r.Size))), a.out.Styled(terminal.Faint, "  "+r.Event))
 			return nil
 		},
 	}
-	c.Flags().StringVar(&name, "name", "", "what the model is called; the file's name by default")
-	w.flags(c, "wait until it is judged and has all traffic")
+	c.Flags().StringVar(&name, "name", "", "name of the model; the file's name by default")
+	w.flags(c, "wait until the model is evaluated and has all traffic")
 	return c
 }
 
@@ -117,7 +118,7 @@ func (a *app) newEvaluate() *cobra.Command {
 	var w waiting
 	c := &cobra.Command{
 		Use:     "evaluate PIPELINE [VERSION]",
-		Short:   "Have a version judged again, under the gates that rule now",
+		Short:   "Evaluate a version again, under the current gates",
 		Example: "  millrace evaluate flights v3 --wait",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -135,7 +136,7 @@ func (a *app) newEvaluate() *cobra.Command {
 	return c
 }
 
-// versionArg reads the version of PIPELINE [VERSION], 0 if there is none.
+// versionArg returns the version of PIPELINE [VERSION], 0 if it is absent.
 func versionArg(args []string) (int, error) {
 	if len(args) < 2 {
 		return 0, nil
@@ -143,7 +144,7 @@ func versionArg(args []string) (int, error) {
 	return parseVersion(args[1])
 }
 
-// parseVersion reads a version as people write it: 2 or v2.
+// parseVersion parses a version as people write it: 2 or v2.
 func parseVersion(text string) (int, error) {
 	v, err := strconv.Atoi(strings.TrimPrefix(strings.ToLower(text), "v"))
 	if err != nil || v < 1 {
@@ -157,10 +158,10 @@ func (a *app) newPromote() *cobra.Command {
 	var reason string
 	c := &cobra.Command{
 		Use:   "promote PIPELINE VERSION",
-		Short: "Say yes to a version that waits, to its next step, or bring one back",
-		Long: `Say yes to a version: to one that waits for a person, to the next step of its
-rollout, or to one that was archived. A yes does not outrank a gate: a rejected
-version stays out.`,
+		Short: "Approve a version or its next step, or restore an archived one",
+		Long: `Approve a version: one that waits for approval, the next step of its rollout, or
+one that was archived. An approval does not override a gate: a rejected version
+is not promoted.`,
 		Example: "  millrace promote flights v2 --reason \"checked by hand\"",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -173,7 +174,7 @@ version stays out.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for the log")
+	c.Flags().StringVar(&reason, "reason", "", "reason to record in the log")
 	w.flags(c, "wait until the version has all traffic")
 	return c
 }
@@ -182,7 +183,7 @@ func (a *app) newRollback() *cobra.Command {
 	var to, reason string
 	c := &cobra.Command{
 		Use:     "rollback PIPELINE",
-		Short:   "End the rollout under way, or go back to the champion before",
+		Short:   "Abort the current rollout, or return to the previous champion",
 		Example: "  millrace rollback flights\n  millrace rollback flights --to v1 --reason \"complaints\"",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -198,15 +199,15 @@ func (a *app) newRollback() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "the version to go back to; the champion before by default")
-	c.Flags().StringVar(&reason, "reason", "", "why, for the log")
+	c.Flags().StringVar(&to, "to", "", "version to return to; the previous champion by default")
+	c.Flags().StringVar(&reason, "reason", "", "reason to record in the log")
 	return c
 }
 
 type asking func(context.Context, *client.Client) (client.Asked, error)
 
-// request asks for something that takes its time, and waits for it if the
-// person wants to.
+// request sends a request that takes time, and waits for its outcome with
+// --wait.
 func (a *app) request(ctx context.Context, pipeline, what string, until wait.Until, w waiting, ask asking) error {
 	c, err := a.client()
 	if err != nil {
@@ -222,13 +223,13 @@ func (a *app) request(ctx context.Context, pipeline, what string, until wait.Unt
 	if a.json() {
 		return a.print(asked)
 	}
-	a.out.Line(a.out.Styled(terminal.Good, "asked for"), a.out.Styled(terminal.Plain, "  "+what), a.out.Styled(terminal.Faint, "  "+asked.Event))
+	a.out.Line(a.out.Styled(terminal.Good, "requested"), a.out.Styled(terminal.Plain, "  "+what), a.out.Styled(terminal.Faint, "  "+asked.Event))
 	a.out.Line(a.out.Styled(terminal.Faint, "see   "), "millrace why "+asked.Event)
 	return nil
 }
 
-// decided asks for something that is decided at once, and waits for the
-// decision; and for the end if the person wants to.
+// decided sends a request that is decided at once, and waits for the decision;
+// with --wait also for the outcome.
 func (a *app) decided(ctx context.Context, pipeline, what string, w waiting, ask asking) error {
 	until, timeout := wait.Answered, answerWithin
 	if w.wait {

@@ -1,11 +1,11 @@
-// Package command is the client half of the `millrace` command: what a person
-// asks of a running system.
+// Package command has the commands of `millrace` that talk to a running system.
 //
-// Results go to standard output, as a table or as JSON (-o json); progress and
-// mistakes go to standard error. The exit codes are those of Code.
+// Results go to standard output, as a table or as JSON (-o json); progress and errors go to standard error. The exit codes
+// are those of [Code].
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,24 +17,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"millrace.dev/deploy/millrace/client"
+	"millrace.dev/deploy/millrace/servers"
 	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/shared/version"
 )
 
 // DefaultServer is the address that `millrace up` listens on by default.
 const DefaultServer = "http://127.0.0.1:8080"
 
-// Options of the command.
+// Options configure the command.
 type Options struct {
-	// Server and Token are what MILLRACE_SERVER and MILLRACE_TOKEN say; flags win.
+	// Server and Token are the values of MILLRACE_SERVER and MILLRACE_TOKEN; flags override them.
 	Server, Token string
-	// Version is the build's.
-	Version string
+	// Version describes the build.
+	Version version.Info
 	In      io.Reader
 	Out     io.Writer
 	Err     io.Writer
 }
 
-// app is what the commands share.
+// app holds what all commands share.
 type app struct {
 	Options
 	output string
@@ -42,11 +44,10 @@ type app struct {
 	err    *terminal.Screen
 }
 
-// formats are the values of -o.
+// formats lists the values of -o.
 var formats = []string{"table", "json"}
 
-// New makes the command with everything that talks to a running system. The
-// caller may add commands of its own.
+// New returns the root command with all its subcommands except `up` and `deploy`, which the caller adds.
 func New(o Options) *cobra.Command {
 	a := &app{Options: o, out: terminal.New(o.Out), err: terminal.New(o.Err)}
 	if a.Server == "" {
@@ -54,12 +55,12 @@ func New(o Options) *cobra.Command {
 	}
 	root := &cobra.Command{
 		Use:   "millrace",
-		Short: "Run the life of machine-learning models as a chain of events",
-		Long: `Millrace runs the whole life of a machine-learning model as a chain of events:
-data arrives, is checked, a model is trained, judged, rolled out, served,
-watched, and trained again when the world has moved.
+		Short: "Run the lifecycle of machine-learning models as a chain of events",
+		Long: `Millrace runs the whole lifecycle of a machine-learning model as a chain of
+events: data arrives and is checked; a model is trained, evaluated, rolled out,
+served and monitored; and it is trained again when the data drifts.
 
-Start a system with "millrace up"; the other commands ask a running one.`,
+Start a system with "millrace up"; most other commands are clients of a running system.`,
 		Args:          unknownCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors: true,
@@ -73,14 +74,14 @@ Start a system with "millrace up"; the other commands ask a running one.`,
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "what to print: table or json")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if !slices.Contains(formats, a.output) {
-			return usage(c, "-o %s is not an output; allowed: %s", a.output, strings.Join(formats, ", "))
+			return usage(c, "-o %s is not an output format; allowed: %s", a.output, strings.Join(formats, ", "))
 		}
 		return nil
 	}
 	root.AddGroup(
-		&cobra.Group{ID: groupRun, Title: "Run a system:"},
-		&cobra.Group{ID: groupSee, Title: "See what is there and why:"},
-		&cobra.Group{ID: groupDo, Title: "Give it something to do:"},
+		&cobra.Group{ID: GroupRun, Title: "Run a system:"},
+		&cobra.Group{ID: groupSee, Title: "Inspect a system:"},
+		&cobra.Group{ID: groupDo, Title: "Change a system:"},
 		&cobra.Group{ID: groupAlone, Title: "Without a system:"},
 	)
 	add := func(group string, remote bool, commands ...*cobra.Command) {
@@ -93,36 +94,35 @@ Start a system with "millrace up"; the other commands ask a running one.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupRun, false, a.newDemo())
-	add(groupSee, true, a.newStatus(), a.newEvents(), a.newDatasets(), a.newRuns(), a.newLogs(), a.newModels(), a.newRoutes(),
-		a.newDrift(), a.newLabels(), a.newWhy(), a.newDeadLetters(), a.newReplay(), a.newExport())
-	add(groupDo, true, a.newUpload(), a.newRemove(), a.newPredict(), a.newRetrain(), a.newRegister(), a.newEvaluate(), a.newPromote(), a.newRollback(), a.newImport())
-	add(groupAlone, false, a.newValidateConfig(), a.newVersion())
+	add(GroupRun, false, a.newDemo())
+	add(groupSee, true, a.newStatus(), a.newEvents(), a.newDatasets(), a.newProfile(), a.newRuns(), a.newLogs(), a.newModels(), a.newRoutes(),
+		a.newDrift(), a.newLabels(), a.newSetAside(), a.newWhy(), a.newDeadLetters(), a.newReplay(), a.newExport(), a.newDoctor())
+	add(groupDo, true, a.newUpload(), a.newRemove(), a.newPredict(), a.newRetrain(), a.newReingest(), a.newRegister(), a.newEvaluate(), a.newPromote(), a.newRollback(), a.newImport())
+	add(groupAlone, false, a.newValidateConfig(), a.newCheck(), a.newToken(), a.newVersion())
 	root.SetHelpCommandGroupID(groupAlone)
 	return root
 }
 
-// GroupRun is the group of commands that run a system.
+// GroupRun is the id of the help group for commands that run a system.
+const GroupRun = "run"
+
+// The other groups of the help.
 const (
-	groupRun   = "run"
 	groupSee   = "see"
 	groupDo    = "do"
 	groupAlone = "alone"
 )
 
-// GroupRun is the group of help that commands which run a system belong to.
-const GroupRun = groupRun
-
-// remote adds the flags of commands that ask a running system.
+// remote adds the flags of commands that talk to a running system.
 func (a *app) remote(c *cobra.Command) {
 	f := c.PersistentFlags()
-	f.StringVar(&a.Server, "server", a.Server, "the system to ask (MILLRACE_SERVER)")
+	f.StringVar(&a.Server, "server", a.Server, "address of the system (MILLRACE_SERVER)")
 	token := a.Token
-	f.StringVar(&a.Token, "token", "", "its token (MILLRACE_TOKEN)")
+	f.StringVar(&a.Token, "token", "", "token of the system (MILLRACE_TOKEN); that of your own on this machine is found")
 	a.Token = token // never shown as a default
 }
 
-// strict makes what is wrong with a command's arguments a mistake of usage.
+// strict turns errors about a command's arguments into usage errors.
 func strict(c *cobra.Command) {
 	check := c.Args
 	if check == nil {
@@ -133,7 +133,7 @@ func strict(c *cobra.Command) {
 			if _, ok := errors.AsType[*exit](err); ok {
 				return err
 			}
-			if strings.Contains(err.Error(), "arg(s)") { // cobra's way to say how many
+			if strings.Contains(err.Error(), "arg(s)") { // cobra's wording for a wrong number of arguments
 				return usage(c, "%s; write: %s", given(len(args)), c.UseLine())
 			}
 			return usage(c, "%v", err)
@@ -145,18 +145,18 @@ func strict(c *cobra.Command) {
 	}
 }
 
-// given says how many arguments there are.
+// given states how many arguments were given.
 func given(n int) string {
 	switch n {
 	case 0:
-		return "something is missing"
+		return "an argument is missing"
 	case 1:
 		return "one argument is given"
 	}
 	return fmt.Sprintf("%d arguments are given", n)
 }
 
-// unknownCommand refuses a word that is no command, with those that are near.
+// unknownCommand refuses a name that is not a command and suggests similar ones.
 func unknownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -169,12 +169,19 @@ func unknownCommand(c *cobra.Command, args []string) error {
 	return e
 }
 
-// client makes the client that the flags ask for.
-func (a *app) client() (*client.Client, error) { return client.New(a.Server, a.Token) }
+// client returns a client for the server and the token in the flags. The token
+// of a system that this user has started on this machine is found without them.
+func (a *app) client() (*client.Client, error) {
+	server := a.Server
+	if !strings.Contains(server, "://") {
+		server = "http://" + server
+	}
+	return client.New(server, cmp.Or(a.Token, servers.Token(server)))
+}
 
 func (a *app) json() bool { return a.output == "json" }
 
-// me is who asks, for the log.
+// me returns the user's name, which is recorded in the event log.
 func me() string {
 	u, err := user.Current()
 	if err != nil {
@@ -183,8 +190,7 @@ func me() string {
 	return u.Username
 }
 
-// Run runs the command with the arguments and gives the exit code. What went
-// wrong is told on the standard error.
+// Run runs the command with the arguments and returns the exit code. Errors are printed on standard error.
 func Run(ctx context.Context, root *cobra.Command, args []string) Code {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -197,12 +203,4 @@ func Run(ctx context.Context, root *cobra.Command, args []string) Code {
 		return Interrupted
 	}
 	return tell(screen, err)
-}
-
-// plural is a noun for n of it.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return fmt.Sprintf("%ss", noun)
 }

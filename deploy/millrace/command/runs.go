@@ -11,17 +11,17 @@ import (
 
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
-	"millrace.dev/functions/gateway"
-	"millrace.dev/shared/state"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
 func (a *app) newRuns() *cobra.Command {
-	c := newList(a, "runs", "The trainings, and what came of them", "api/runs", a.showRuns)
+	c := newList(a, "runs", "List training runs and their results", "api/runs", a.showRuns)
 	c.Example = "  millrace runs flights"
 	return c
 }
 
-func (a *app) showRuns(rows []gateway.RunRow) {
+func (a *app) showRuns(rows []api.RunRow) {
 	if len(rows) == 0 {
 		a.none("run", "data that passes its contract starts one, or: millrace retrain PIPELINE")
 		return
@@ -30,14 +30,17 @@ func (a *app) showRuns(rows []gateway.RunRow) {
 	for _, r := range rows {
 		tone, text := terminal.Good, progressOf(r)
 		switch r.Status {
-		case state.RunStarted:
+		case api.RunStarted:
 			tone = terminal.Warn
-		case state.RunFailed:
+		case api.RunFailed:
 			tone, text = terminal.Bad, r.Failure
+		}
+		if told := warnings(r.Warnings); told != "" {
+			text = strings.TrimPrefix(text+"; warning: "+told, "; ")
 		}
 		t = append(t, []terminal.Cell{
 			terminal.Text(r.Pipeline), terminal.Text(r.Run), terminal.Toned(tone, string(r.Status)), terminal.Text(terminal.Version(r.Version)),
-			terminal.Text(r.Trigger), terminal.Text(terminal.Number(r.Rows)), terminal.Text(terminal.Number(r.Holdout)), terminal.Text(took(r.Seconds)),
+			terminal.Text(r.Trigger), terminal.Text(humanize.Int(r.Rows)), terminal.Text(humanize.Int(r.Holdout)), terminal.Text(took(r.Seconds)),
 			terminal.Text(a.out.Ago(r.Started)), terminal.Text(text),
 		})
 	}
@@ -50,7 +53,7 @@ func (a *app) showRuns(rows []gateway.RunRow) {
 func (a *app) newLogs() *cobra.Command {
 	return &cobra.Command{
 		Use:     "logs RUN",
-		Short:   "What a trainer printed",
+		Short:   "Show the output of a trainer",
 		Example: "  millrace logs 3f9c0a1b2c4d",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -82,9 +85,9 @@ func (a *app) newLogs() *cobra.Command {
 	}
 }
 
-// findRun completes the beginning of a run's id.
+// findRun returns the run whose id begins with the given text.
 func findRun(ctx context.Context, c *client.Client, begin string) (string, error) {
-	var rows []gateway.RunRow
+	var rows []api.RunRow
 	if err := c.Get(ctx, &rows, nil, "api/runs"); err != nil {
 		return "", err
 	}
@@ -100,5 +103,5 @@ func findRun(ctx context.Context, c *client.Client, begin string) (string, error
 	case 0:
 		return "", fail(Failed, "there is no run %q", begin).try("millrace runs lists them")
 	}
-	return "", fail(Failed, "%q can be several runs", begin).try("write more of it: %s", strings.Join(found, ", "))
+	return "", fail(Failed, "%q matches several runs", begin).try("give more characters: %s", strings.Join(found, ", "))
 }

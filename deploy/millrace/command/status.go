@@ -8,15 +8,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"millrace.dev/deploy/millrace/terminal"
-	"millrace.dev/functions/gateway"
-	"millrace.dev/shared/state"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
 func (a *app) newStatus() *cobra.Command {
 	var s selection
 	c := &cobra.Command{
 		Use:     "status [PIPELINE]",
-		Short:   "How the system and its pipelines are",
+		Short:   "Show the state of the system and its pipelines",
 		Example: "  millrace status\n  millrace status flights --at 2h",
 		RunE: func(c *cobra.Command, _ []string) error {
 			query, err := s.query(time.Now())
@@ -30,12 +30,17 @@ func (a *app) newStatus() *cobra.Command {
 	return c
 }
 
-func (a *app) showStatus(s gateway.Status) {
+func (a *app) showStatus(s api.Status) {
 	o := a.out
 	o.Line(o.Styled(terminal.Strong, "millrace "+s.Version), o.Styled(terminal.Faint, fmt.Sprintf(" at %s, up for %s, %s in the log (%s)",
-		a.Server, terminal.Duration(time.Duration(s.UptimeSeconds*float64(time.Second))), terminal.Count(s.Log.Events, "event"), terminal.Bytes(s.Log.Bytes))))
-	if s.Log.Trouble != "" {
-		o.Line(o.Styled(terminal.Bad, s.Log.Trouble))
+		a.Server, humanize.Duration(time.Duration(s.UptimeSeconds*float64(time.Second))), humanize.Count(s.Log.Events, "event"), humanize.Bytes(s.Log.Bytes))))
+	if s.Log.Degraded != "" {
+		o.Line(o.Styled(terminal.Bad, s.Log.Degraded))
+	}
+	if u := s.Log.Unreadable; u.Count > 0 {
+		first := u.Records[0]
+		o.Line(o.Styled(terminal.Warn, fmt.Sprintf("%s of the log cannot be read and %s skipped, the first at sequence %d (%s): millrace doctor log",
+			humanize.Count(u.Count, "record"), either(u.Count == 1, "is", "are"), first.Sequence, first.Reason)))
 	}
 	if len(s.Pipelines) == 0 {
 		a.none("pipeline", "start the system with --pipelines and a folder that holds a pipeline.yaml")
@@ -46,8 +51,8 @@ func (a *app) showStatus(s gateway.Status) {
 	}
 }
 
-// showPipeline is a pipeline in a few lines, each about one noun.
-func (a *app) showPipeline(p gateway.PipelineStatus) {
+// showPipeline prints a pipeline in a few lines, each about one noun.
+func (a *app) showPipeline(p api.PipelineStatus) {
 	o := a.out
 	o.Line(o.Styled(terminal.Strong, p.Pipeline), o.Styled(terminal.Faint, optional("  ", p.Description)))
 	line := func(noun string, tone terminal.Tone, text string) {
@@ -56,16 +61,28 @@ func (a *app) showPipeline(p gateway.PipelineStatus) {
 		}
 	}
 	line("dataset", terminal.Plain, datasetLine(p))
-	if n := p.Objects[state.ObjectRejected]; n > 0 {
-		line("", terminal.Bad, fmt.Sprintf("%s rejected", terminal.Count(n, "upload")))
+	if l := p.Late; l != nil {
+		line("late", terminal.Bad, fmt.Sprintf("data was due %s: %s", o.Ago(l.Due), l.Reason))
+	}
+	if n := p.Objects[api.ObjectRejected]; n > 0 {
+		line("", terminal.Bad, fmt.Sprintf("%s rejected", humanize.Count(n, "upload")))
+	}
+	if p.SetAside > 0 {
+		line("", terminal.Warn, fmt.Sprintf("%s of %s set aside: millrace set-aside %s", humanize.Count(p.SetAside, "row"), humanize.Count(p.SetAsideUploads, "upload"), p.Pipeline))
+	}
+	if p.Outdated > 0 {
+		line("contract", terminal.Warn, outdatedLine(p))
+	}
+	if r := p.Reingest; r != nil && (r.Left > 0 || r.Rejected > 0 && p.Outdated > 0) {
+		line("reingest", terminal.Warn, reingestWords(*r)+", started "+o.Ago(r.Started))
 	}
 	for _, r := range p.Running {
 		line("training", terminal.Warn, fmt.Sprintf("run %s, started %s%s", r.Run, o.Ago(r.Started), optional(": ", progressOf(r))))
 	}
-	if w := p.Wish; w != nil {
+	if w := p.Pending(); w != nil {
 		line("waiting", terminal.Warn, fmt.Sprintf("training because of %s: %s", w.Trigger, w.Reason))
 	}
-	if r := p.Last; r != nil && r.Status == state.RunFailed {
+	if r := p.Last; r != nil && r.Status == api.RunFailed {
 		line("training", terminal.Bad, fmt.Sprintf("run %s failed %s: %s", r.Run, o.Ago(*r.Ended), r.Failure))
 	}
 	line("model", terminal.Plain, modelLine(o, p))
@@ -78,22 +95,41 @@ func (a *app) showPipeline(p gateway.PipelineStatus) {
 		line("drift", tone, d.Reason+", "+o.Ago(d.Time))
 	}
 	if p.Dead > 0 {
-		line("dead", terminal.Bad, terminal.Count(p.Dead, "dead letter")+": millrace deadletters "+p.Pipeline)
+		line("dead", terminal.Bad, humanize.Count(p.Dead, "dead letter")+": millrace deadletters "+p.Pipeline)
 	}
 }
 
-func datasetLine(p gateway.PipelineStatus) string {
+func datasetLine(p api.PipelineStatus) string {
 	if p.Snapshot == "" {
 		return "empty; it takes " + strings.Join(p.Uploads, ", ")
 	}
-	return fmt.Sprintf("%s in %s, snapshot %s", terminal.Count(p.Rows, "row"), terminal.Count(p.Partitions, "partition"), terminal.Short(p.Snapshot))
+	text := fmt.Sprintf("%s in %s, snapshot %s", humanize.Count(p.Rows, "row"), humanize.Count(p.Partitions, "partition"), terminal.Short(p.Snapshot))
+	if p.Superseded > 0 {
+		text += fmt.Sprintf("; %s superseded by newer ones", humanize.Int(p.Superseded))
+	}
+	return text
 }
 
-func modelLine(s *terminal.Screen, p gateway.PipelineStatus) string {
+// outdatedLine names partitions that were read under an earlier contract.
+func outdatedLine(p api.PipelineStatus) string {
+	const most = 3
+	names := p.OutdatedUploads[:min(most, len(p.OutdatedUploads))]
+	list := strings.Join(names, ", ")
+	if more := p.Outdated - len(names); more > 0 {
+		list += fmt.Sprintf(" and %s more", humanize.Int(more))
+	}
+	text := fmt.Sprintf("%s of %s read under an earlier contract (%s)", humanize.Int(p.Outdated), humanize.Count(p.Partitions, "partition"), list)
+	if r := p.Reingest; r != nil && r.Left > 0 {
+		return text
+	}
+	return text + ": millrace reingest " + p.Pipeline
+}
+
+func modelLine(s *terminal.Screen, p api.PipelineStatus) string {
 	if p.Models == 0 {
 		return ""
 	}
-	text := terminal.Count(p.Models, "version")
+	text := humanize.Count(p.Models, "version")
 	if c := p.Route.Champion; c > 0 {
 		text = fmt.Sprintf("v%d is the champion", c)
 	}
@@ -103,7 +139,7 @@ func modelLine(s *terminal.Screen, p gateway.PipelineStatus) string {
 	return text
 }
 
-// article is a standing of a model in a sentence.
+// article returns a model's state as it stands in a sentence.
 func article(state string) string {
 	if state == "rejected" || state == "archived" {
 		return state
@@ -111,7 +147,7 @@ func article(state string) string {
 	return "a " + state
 }
 
-func trafficLine(s *terminal.Screen, p gateway.PipelineStatus) string {
+func trafficLine(s *terminal.Screen, p api.PipelineStatus) string {
 	text := terminal.Weights(p.Route.Weights)
 	if r := p.Route.Rollout; r != nil {
 		text += "; " + rolloutWords(*r)
@@ -121,30 +157,37 @@ func trafficLine(s *terminal.Screen, p gateway.PipelineStatus) string {
 		if p.Served.Last != nil {
 			last = ", the last " + s.Ago(*p.Served.Last)
 		}
-		text += "; " + terminal.Count(p.Served.Rows, "prediction") + " logged" + last
+		text += "; " + humanize.Count(p.Served.Rows, "prediction") + " logged" + last
 	}
 	return strings.TrimPrefix(text, "; ")
 }
 
-func rolloutWords(r gateway.RolloutRow) string {
-	text := fmt.Sprintf("v%d at step %d of %d, %s answered", r.Version, r.Step+1, max(1, len(r.Steps)), terminal.Count(r.Requests, "request"))
+func rolloutWords(r api.RolloutRow) string {
+	text := fmt.Sprintf("v%d at step %d of %d, %s answered", r.Version, r.Step+1, max(1, len(r.Steps)), humanize.Count(r.Requests, "request"))
 	if r.Errors > 0 {
-		text += fmt.Sprintf(", %s failed", terminal.Number(r.Errors))
+		text += fmt.Sprintf(", %s failed", humanize.Int(r.Errors))
 	}
 	if r.Waiting {
-		text += ", waits for a person's yes"
+		text += ", waits for approval"
 	}
 	return text
 }
 
-func progressOf(r gateway.RunRow) string {
+func progressOf(r api.RunRow) string {
 	if r.Step == 0 && len(r.Metrics) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("step %s%s", terminal.Number(r.Step), optional(", ", terminal.Metrics(r.Metrics)))
+	return fmt.Sprintf("step %s%s", humanize.Int(r.Step), optional(", ", terminal.Metrics(r.Metrics)))
 }
 
-// optional is a text with what comes before it, or nothing.
+func either(ok bool, yes, no string) string {
+	if ok {
+		return yes
+	}
+	return no
+}
+
+// optional returns text with a prefix, or "" if text is empty.
 func optional(before, text string) string {
 	if text == "" {
 		return ""

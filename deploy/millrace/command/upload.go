@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +11,9 @@ import (
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/deploy/millrace/wait"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
+	"millrace.dev/shared/table/source"
 )
 
 func (a *app) newUpload() *cobra.Command {
@@ -21,28 +22,29 @@ func (a *app) newUpload() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "upload PIPELINE FILE...",
 		Short: "Upload data or labels",
-		Long: `Upload files: csv, csv.gz, jsonl or parquet. PIPELINE is the folder of the
-object's key, which the globs of the pipeline files are matched with: the files
-of flights become flights/<file>. A file of the same name replaces its rows; the
-same bytes again change nothing.
+		Long: `Upload files, for example CSV, JSON lines or Parquet. PIPELINE is the folder of
+the object's key, which is matched with the globs of the pipeline files: the files
+of flights become flights/<file>. A file of the same name replaces the rows of the
+earlier one; uploading the same bytes again changes nothing.
 
-With --wait it tells what comes of them, and ends when nothing more does:
-  0  done: joined the dataset, and the model that was trained, if one was, is live
-  3  rejected: the data broke its contract, or the model its gates
+With --wait the command prints what follows from the upload, and ends when
+nothing more does:
+  0  done: in the dataset, and the model, if one was trained, serves all traffic
+  3  rejected: the data broke its contract, or the model failed a gate
   4  the training failed
-  5  timed out; the system goes on`,
+  5  timed out; the system continues`,
 		Example: `  millrace upload flights 2013-01.parquet 2013-02.parquet --wait
   millrace upload flights-labels 2013-04.parquet
   millrace upload flights /tmp/today.csv --name 2013-06-01.csv`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			if name != "" && len(args) > 2 {
-				return usage(c, "--name is for one file, and %d are given", len(args)-1)
+				return usage(c, "--name is for one file, but %d are given", len(args)-1)
 			}
 			return a.upload(c.Context(), args[0], args[1:], name, w)
 		},
 	}
-	c.Flags().StringVar(&name, "name", "", "name of the object, if not the file's")
+	c.Flags().StringVar(&name, "name", "", "name of the object; the file's name by default")
 	w.flags(c, "wait until the data is in the dataset, and for the model if one is trained")
 	return c
 }
@@ -52,9 +54,9 @@ func (a *app) upload(ctx context.Context, folder string, files []string, name st
 	if err != nil {
 		return err
 	}
-	var all []gateway.Upload
+	var all []api.Upload
 	for _, file := range files {
-		key := folder + "/" + filepath.Base(file)
+		key := folder + "/" + source.FolderName(file)
 		if name != "" {
 			key = folder + "/" + name
 		}
@@ -68,7 +70,7 @@ func (a *app) upload(ctx context.Context, folder string, files []string, name st
 		return a.waitForUploads(ctx, c, all, w.timeout)
 	}
 	if a.json() {
-		return a.print(gateway.Uploads{Uploads: all})
+		return a.print(api.Uploads{Uploads: all})
 	}
 	for _, u := range all {
 		a.showUpload(u)
@@ -76,24 +78,24 @@ func (a *app) upload(ctx context.Context, folder string, files []string, name st
 	return nil
 }
 
-func (a *app) uploadOne(ctx context.Context, c *client.Client, key, file string) ([]gateway.Upload, error) {
+func (a *app) uploadOne(ctx context.Context, c *client.Client, key, file string) ([]api.Upload, error) {
 	done, err := c.Upload(ctx, key, file, func(sent, size int64) {
-		a.err.Progress(fmt.Sprintf("%s: %s of %s", key, terminal.Bytes(sent), terminal.Bytes(size)))
+		a.err.Progress(fmt.Sprintf("%s: %s of %s", key, humanize.Bytes(sent), humanize.Bytes(size)))
 	})
 	a.err.Done()
 	return done.Uploads, err
 }
 
-func (a *app) showUpload(u gateway.Upload) {
+func (a *app) showUpload(u api.Upload) {
 	text, tone := "uploaded", terminal.Good
 	if u.Duplicate {
 		text, tone = "there already", terminal.Faint
 	}
-	a.out.Line(a.out.Styled(tone, text), a.out.Styled(terminal.Plain, fmt.Sprintf("  %s, %s, for %s", u.Key, terminal.Bytes(u.Size), u.Pipeline)),
+	a.out.Line(a.out.Styled(tone, text), a.out.Styled(terminal.Plain, fmt.Sprintf("  %s, %s, for %s", u.Key, humanize.Bytes(u.Size), u.Pipeline)),
 		a.out.Styled(terminal.Faint, "  "+u.Event))
 }
 
-func (a *app) waitForUploads(ctx context.Context, c *client.Client, uploads []gateway.Upload, timeout time.Duration) error {
+func (a *app) waitForUploads(ctx context.Context, c *client.Client, uploads []api.Upload, timeout time.Duration) error {
 	var targets []target
 	from := uint64(0)
 	for _, u := range uploads {
@@ -104,7 +106,12 @@ func (a *app) waitForUploads(ctx context.Context, c *client.Client, uploads []ga
 		if from == 0 || at < from {
 			from = at
 		}
-		targets = append(targets, target{what: u.Key, pipeline: u.Pipeline, event: u.Event, chain: wait.New(u.Event, wait.Served)})
+		targets = append(targets, target{
+			what: u.Key, pipeline: u.Pipeline, event: u.Event, chain: wait.New(u.Event, wait.Served), duplicate: u.Duplicate,
+		})
+		if u.Duplicate {
+			a.err.Line(a.err.Styled(terminal.Faint, "there already"), a.err.Styled(terminal.Plain, "  "+u.Key+", for "+u.Pipeline+": nothing new is started; what its upload led to:"))
+		}
 	}
 	if err := a.watch(ctx, c, from, targets, timeout); err != nil {
 		return err
@@ -115,9 +122,9 @@ func (a *app) waitForUploads(ctx context.Context, c *client.Client, uploads []ga
 func (a *app) newRemove() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove PIPELINE NAME...",
-		Short: "Take uploads out of the dataset",
-		Long: `Take uploads out of the dataset: the next snapshot is without their rows. The
-past keeps them, and so do the models that were trained on them.`,
+		Short: "Remove uploads from the dataset",
+		Long: `Remove uploads from the dataset: the next snapshot does not have their rows.
+Earlier snapshots keep them, and the models trained on them stay.`,
 		Example: "  millrace remove flights 2013-01.parquet",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -125,16 +132,16 @@ past keeps them, and so do the models that were trained on them.`,
 			if err != nil {
 				return err
 			}
-			var all []gateway.Upload
+			var all []api.Upload
 			for _, name := range args[1:] {
-				var out gateway.Uploads
+				var out api.Uploads
 				if err := cl.Exchange(c.Context(), http.MethodDelete, &out, "uploads", args[0]+"/"+name); err != nil {
 					return err
 				}
 				all = append(all, out.Uploads...)
 			}
 			if a.json() {
-				return a.print(gateway.Uploads{Uploads: all})
+				return a.print(api.Uploads{Uploads: all})
 			}
 			for _, u := range all {
 				text := "removed"

@@ -13,9 +13,11 @@ import (
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/deploy/millrace/wait"
 	"millrace.dev/events"
+	"millrace.dev/shared/humanize"
+	"millrace.dev/shared/summary"
 )
 
-// waiting are the flags of commands that can wait for what comes of them.
+// waiting holds the flags of commands that can wait for their outcome.
 type waiting struct {
 	wait    bool
 	timeout time.Duration
@@ -23,18 +25,20 @@ type waiting struct {
 
 func (w *waiting) flags(c *cobra.Command, what string) {
 	c.Flags().BoolVar(&w.wait, "wait", false, what)
-	c.Flags().DurationVar(&w.timeout, "timeout", 30*time.Minute, "how long --wait waits; the system goes on all the same")
+	c.Flags().DurationVar(&w.timeout, "timeout", 30*time.Minute, "how long --wait waits; the system continues regardless")
 }
 
-// target is one thing that is waited for.
+// target is one request whose outcome the command waits for.
 type target struct {
-	// what is how a person calls it, pipeline where it happens.
+	// what names it for people; pipeline is where it happens.
 	what, pipeline string
 	event          string
 	chain          *wait.Chain
+	// duplicate says that the event is of an earlier upload of the same bytes.
+	duplicate bool
 }
 
-// result is a target with its outcome, as -o json prints it.
+// result is a target and its outcome, as -o json prints them.
 type result struct {
 	What     string        `json:"what"`
 	Pipeline string        `json:"pipeline"`
@@ -47,9 +51,9 @@ func (t target) result() result {
 	return result{What: t.what, Pipeline: t.pipeline, Event: t.event, Outcome: o}
 }
 
-// settle is how long an outcome stands before it is believed that might be one
-// of several things a handling announced; and answerWithin how long a request
-// that takes no work may take to be answered.
+// settle is how long to wait for further events of the same commit before an
+// outcome is final. answerWithin bounds the wait for a decision that takes no
+// work.
 const (
 	settle       = 700 * time.Millisecond
 	answerWithin = 30 * time.Second
@@ -57,8 +61,8 @@ const (
 
 var errTimeout = errors.New("timed out")
 
-// watch follows the log until every target has ended, and tells on the
-// standard error what happens.
+// watch follows the log until every target has ended, and prints the events on
+// standard error.
 func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets []target, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 	defer cancel()
@@ -117,7 +121,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets 
 	return nil
 }
 
-// allEnded tells whether every target has an outcome; an unsettled one counts
+// allEnded reports whether every target has an outcome; an unsettled one counts
 // only if nothing has come for a moment.
 func allEnded(targets []target, quiet bool) bool {
 	for _, t := range targets {
@@ -128,27 +132,27 @@ func allEnded(targets []target, quiet bool) bool {
 	return true
 }
 
-// waited says why the waiting ended before the end.
+// waited returns the error of a wait that ended before all targets did.
 func (a *app) waited(ctx context.Context, err error, targets []target, timeout time.Duration, newest string) error {
 	if ctx.Err() == nil || !errors.Is(context.Cause(ctx), errTimeout) {
 		return err
 	}
 	for _, t := range targets {
 		if o, _ := t.chain.Ended(); o == nil {
-			return fail(TimedOut, "%s had not ended after %s; the system goes on with it%s", t.what, terminal.Duration(timeout), optional("; the last that happened: ", newest)).
+			return fail(TimedOut, "%s had not ended after %s; the system continues with it%s", t.what, humanize.Duration(timeout), optional("; the newest event: ", newest)).
 				try("millrace why %s, millrace status %s", t.event, t.pipeline)
 		}
 	}
 	return nil
 }
 
-// teller tells of events as they happen.
+// teller prints events as they happen.
 type teller struct {
 	*app
 	began    time.Time
 	progress string
-	newest   string    // what happened last
-	last     time.Time // of a line of progress where there is no terminal
+	newest   string    // the last event printed
+	last     time.Time // when progress was last printed without a terminal
 }
 
 const progressEvery = 2 * time.Second
@@ -160,7 +164,7 @@ func (t *teller) event(e events.Envelope) {
 	}
 	switch d := d.(type) {
 	case events.TrainingProgressed:
-		t.progress = events.Summary(e)
+		t.progress = summary.Of(e)
 		if t.err.IsTerminal() {
 			t.passes()
 		} else if time.Since(t.last) >= progressEvery {
@@ -169,7 +173,15 @@ func (t *teller) event(e events.Envelope) {
 		}
 		return
 	case events.EventHandled:
-		return // what it says is the outcome, or stands in what was announced beside it
+		return // the outcome, or another event of the same commit, says the same
+	case events.PartitionRejected: // the outcome has the reason, as of a failed training
+		t.progress, t.newest = "", summary.Of(e)
+		t.headed(e, terminal.Bad, d.Object.Name()+" rejected")
+		return
+	case events.TrainingFailed:
+		t.progress, t.newest = "", summary.Of(e)
+		t.headed(e, terminal.Bad, "run "+d.Run+" failed")
+		return
 	case events.ModelApproved:
 		t.progress = ""
 		t.headed(e, terminal.Good, fmt.Sprintf("v%d approved", d.Version))
@@ -182,23 +194,23 @@ func (t *teller) event(e events.Envelope) {
 		return
 	}
 	t.progress = ""
-	t.newest = events.Summary(e)
+	t.newest = summary.Of(e)
 	t.line(e, toneOf(d))
 }
 
-// indent is as wide as what stands before an event's summary.
+// indent is as wide as the text before an event's summary.
 var indent = strings.Repeat(" ", len("15:04:05  ")+eventWidth+2)
 
-// passes shows that time passes, where a person may watch.
+// passes shows on a terminal how much time has passed.
 func (t *teller) passes() {
 	text := "waiting"
 	if t.progress != "" {
 		text = t.progress
 	}
-	t.err.Progress(fmt.Sprintf("%s (%s)", text, terminal.Duration(time.Since(t.began))))
+	t.err.Progress(fmt.Sprintf("%s (%s)", text, humanize.Duration(time.Since(t.began))))
 }
 
-func (t *teller) line(e events.Envelope, tone terminal.Tone) { t.headed(e, tone, events.Summary(e)) }
+func (t *teller) line(e events.Envelope, tone terminal.Tone) { t.headed(e, tone, summary.Of(e)) }
 
 func (t *teller) headed(e events.Envelope, tone terminal.Tone, text string) {
 	t.err.Line(t.err.Styled(terminal.Faint, t.err.Clock(e.Time)+"  "), t.err.Styled(tone, fmt.Sprintf("%-*s  ", eventWidth, typeWords(e.Type))), t.err.Styled(terminal.Plain, text))
@@ -207,7 +219,7 @@ func (t *teller) headed(e events.Envelope, tone terminal.Tone, text string) {
 // eventWidth is the width of the longest name of an event: noun.past.
 const eventWidth = len("deadletter.recorded")
 
-// typeWords is a type's name in short: model.promoted.
+// typeWords returns the short name of an event type, such as model.promoted.
 func typeWords(name string) string {
 	if !strings.HasPrefix(name, events.TypePrefix) {
 		return name
@@ -216,14 +228,14 @@ func typeWords(name string) string {
 	return noun + "." + past
 }
 
-// toneOf says what kind of news an event is.
+// toneOf returns the tone in which an event is printed.
 func toneOf(d events.Data) terminal.Tone {
 	switch d.(type) {
 	case events.PartitionRejected, events.TrainingFailed, events.ModelRejected, events.RolloutAborted, events.ModelRolledBack, events.DeadLetterRecorded:
 		return terminal.Bad
 	case events.DatasetValidated, events.TrainingCompleted, events.ModelApproved, events.ModelPromoted, events.RolloutCompleted:
 		return terminal.Good
-	case events.DriftDetected, events.TrainingSkipped, events.PartitionRemoved:
+	case events.DriftDetected, events.DatasetLate, events.TrainingSkipped, events.PartitionRemoved:
 		return terminal.Warn
 	case events.EventHandled, events.ScheduleTicked, events.PredictionsLogged, events.TrainingProgressed, events.EventDeferred, events.DriftChecked:
 		return terminal.Faint
@@ -231,8 +243,8 @@ func toneOf(d events.Data) terminal.Tone {
 	return terminal.Plain
 }
 
-// conclude prints the outcomes and gives the first that is no success as the
-// error.
+// conclude prints the outcomes and returns the first one that is not a success
+// as the error.
 func (a *app) conclude(targets []target) error {
 	var first error
 	results := make([]result, len(targets))
@@ -242,10 +254,11 @@ func (a *app) conclude(targets []target) error {
 		if o == nil {
 			continue
 		}
+		e := a.outcomeError(t, *o)
 		if !a.json() {
-			a.showOutcome(t, *o)
+			a.showOutcome(t, *o, e != nil && first == nil)
 		}
-		if e := outcomeError(*o); e != nil && first == nil {
+		if e != nil && first == nil {
 			first = e
 		}
 	}
@@ -257,15 +270,28 @@ func (a *app) conclude(targets []target) error {
 	return first
 }
 
-// outcomeError is nil for a success.
-func outcomeError(o wait.Outcome) error {
+// outcomeError returns a target's outcome as an error, nil for a success.
+func (a *app) outcomeError(t target, o wait.Outcome) error {
 	code := map[wait.End]Code{wait.Rejected: Rejected, wait.Failed: TrainingFailed, wait.GivenUp: Failed}[o.End]
 	if code == Done {
 		return nil
 	}
 	e := fail(code, "%s", o.Reason)
+	if o.End == wait.Rejected && hasTable(o) && !a.json() {
+		e.text = fmt.Sprintf("%s was rejected for %s", t.what, humanize.Count(len(o.Problems), "problem"))
+	}
 	if o.End == wait.Failed {
 		e.text = "training failed: " + o.Reason
+		// The same upload again starts no other run.
+		if o.Hint == "" {
+			o.Hint = "correct the trainer; millrace logs " + o.Run + " has its whole log"
+		}
+		if !strings.Contains(o.Hint, "millrace retrain") {
+			o.Hint += "; afterwards run millrace retrain " + t.pipeline
+		}
+	}
+	if t.duplicate {
+		e.text = "nothing new was started: " + t.what + " has these bytes already, and " + e.text
 	}
 	if o.Hint != "" {
 		return e.try("%s", o.Hint)

@@ -1,13 +1,13 @@
 // Package demo plays a year of New York flights against a running Millrace: a
-// model is trained, serves real traffic, drifts away from it, and is replaced
-// by the next one; broken data and a bad model are refused on the way.
+// model is trained and serves real traffic, the traffic drifts, and a second
+// model replaces the first. Broken data and a bad model are rejected on the way.
 //
-// The system is a process of its own, started by this one with the same
-// program; everything goes through its HTTP as a user's would, and every step
-// is checked by what the event log says.
+// The system is a separate process of the same program. The demo uses it over
+// HTTP, as a user would, and checks every step against the event log.
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,38 +19,40 @@ import (
 
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
-// Options of a demo.
+// Options configure a demo.
 type Options struct {
-	// Dir is made anew for the system and its data; the summary stands beside
-	// it, under its name and .json.
+	// Dir is recreated for the system and its data. The summary is written
+	// beside it, to a file of its name with .json.
 	Dir string
 	// Listen is the system's address; port 0 chooses one.
 	Listen string
-	// Example is the folder of the flights example.
+	// Example is the folder of the flights example. If it is empty, the demo
+	// writes the embedded one and its Python environment beside Dir.
 	Example string
-	// Token is the system's, if the environment gives it one.
+	// Token is the token of the system, "" if it needs none.
 	Token string
-	// Program is the millrace command.
+	// Program is the path of the millrace command.
 	Program string
-	// Keep leaves the system up until ctx ends.
+	// Keep keeps the system running until ctx ends.
 	Keep bool
 	Out  *terminal.Screen
-	// ShowWhy prints how something came about, under what comes before.
-	ShowWhy func(gateway.Why)
-	// ShowModels prints the versions.
-	ShowModels func([]gateway.ModelRow)
+	// ShowWhy prints the causes and effects of an event.
+	ShowWhy func(api.Why)
+	// ShowModels prints model versions.
+	ShowModels func([]api.ModelRow)
 }
 
-// name of the pipeline that the demo plays.
+// pipeline is the name of the demo's pipeline.
 const pipeline = "flights"
 
-// stepWithin bounds one step, so that a demo ends whatever happens.
+// stepWithin bounds one step, so that every demo ends.
 const stepWithin = 2 * time.Minute
 
-// demo is a demo under way.
+// demo is a running demo.
 type demo struct {
 	Options
 	began   time.Time
@@ -58,7 +60,7 @@ type demo struct {
 	system  *system
 	client  *client.Client
 	journal *journal
-	// what steps leave for those behind them
+	// what steps leave for later ones
 	v1, v2    version
 	april     *month
 	may       *month
@@ -66,12 +68,12 @@ type demo struct {
 	labelled  uint64 // the sequence of the labels' upload
 	live      *traffic
 	aprilSent result
-	// after shows more of a step, once it has been told.
+	// after prints more about a step, below its line.
 	after func()
 }
 
-// Run plays the demo and tells of each step as it happens. The error is nil
-// when every step went as it should.
+// Run plays the demo and prints each step as it happens. The error is nil if
+// every step succeeded.
 func Run(ctx context.Context, o Options) (err error) {
 	d := &demo{Options: o, began: time.Now()}
 	if err := d.prepareDir(); err != nil {
@@ -105,48 +107,52 @@ func Run(ctx context.Context, o Options) (err error) {
 	return err
 }
 
-// stepError is a step that did not go as it should. What went wrong has been
-// told in its line.
+// stepError is a failed step. Its line has already said what went wrong.
 type stepError struct {
 	step string
 	err  error
 }
 
-func (e *stepError) Error() string { return fmt.Sprintf("the step %q did not go as it should", e.step) }
+func (e *stepError) Error() string { return fmt.Sprintf("the step %q failed", e.step) }
 func (e *stepError) Unwrap() error { return e.err }
 
-// step is one step of the demo. It returns in a sentence what happened, and in
-// the lines below it what there is to say of it.
+// step is one step of the demo. It returns what happened in a sentence, with
+// details in the lines below it.
 type step struct {
 	name string
 	do   func(context.Context) (string, error)
+	// within bounds the step; 0 means stepWithin.
+	within time.Duration
 }
 
-// below divides the lines of what a step returns.
+// below separates the lines that a step returns.
 const below = "\n"
 
-// play goes through the steps until one fails.
+// play runs the steps until one fails.
 func (d *demo) play(ctx context.Context, cancel context.CancelCauseFunc) error {
 	steps := []step{
-		{"data", d.makeData},
-		{"up", func(context.Context) (string, error) { return d.start(ctx, cancel) }},
-		{"January", d.upload("2013-01", d.waitsForRows)},
-		{"February", d.upload("2013-02", d.waitsForRows)},
-		{"March", d.upload("2013-03", d.starts)},
-		{"train v1", func(c context.Context) (string, error) { return d.trained(c, &d.v1) }},
-		{"judge v1", func(c context.Context) (string, error) { return d.approved(c, &d.v1, 1) }},
-		{"promote v1", func(c context.Context) (string, error) { return d.promoted(c, &d.v1) }},
-		{"April", d.sendApril},
-		{"drift", d.drifted},
-		{"labels", d.uploadLabels},
-		{"retrain", d.retrains},
-		{"train v2", func(c context.Context) (string, error) { return d.trained(c, &d.v2) }},
-		{"judge v2", func(c context.Context) (string, error) { return d.approved(c, &d.v2, 2) }},
-		{"canary", d.canary},
-		{"promote v2", func(c context.Context) (string, error) { return d.takesOver(c) }},
-		{"why v2", d.why},
-		{"broken data", d.broken},
-		{"bad model", d.shuffled},
+		{name: "data", do: d.makeData},
+		{name: "up", do: func(context.Context) (string, error) { return d.start(ctx, cancel) }},
+		{name: "January", do: d.upload("2013-01", d.waitsForRows)},
+		{name: "February", do: d.upload("2013-02", d.waitsForRows)},
+		{name: "March", do: d.upload("2013-03", d.starts)},
+		{name: "train v1", do: func(c context.Context) (string, error) { return d.trained(c, &d.v1) }},
+		{name: "evaluate v1", do: func(c context.Context) (string, error) { return d.approved(c, &d.v1, 1) }},
+		{name: "promote v1", do: func(c context.Context) (string, error) { return d.promoted(c, &d.v1) }},
+		{name: "April", do: d.sendApril},
+		{name: "drift", do: d.drifted},
+		{name: "labels", do: d.uploadLabels},
+		{name: "retrain", do: d.retrains},
+		{name: "train v2", do: func(c context.Context) (string, error) { return d.trained(c, &d.v2) }},
+		{name: "evaluate v2", do: func(c context.Context) (string, error) { return d.approved(c, &d.v2, 2) }},
+		{name: "canary", do: d.canary},
+		{name: "promote v2", do: func(c context.Context) (string, error) { return d.takesOver(c) }},
+		{name: "why v2", do: d.why},
+		{name: "broken data", do: d.broken},
+		{name: "bad model", do: d.shuffled},
+	}
+	if d.Example == "" {
+		steps = slices.Insert(steps, 0, step{"python", d.makeExample, environmentWithin})
 	}
 	for _, s := range steps {
 		if err := d.run(ctx, s); err != nil {
@@ -156,10 +162,11 @@ func (d *demo) play(ctx context.Context, cancel context.CancelCauseFunc) error {
 	return nil
 }
 
-// run does one step and tells what came of it.
+// run runs one step and prints its result.
 func (d *demo) run(ctx context.Context, s step) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, stepWithin, fmt.Errorf("it had not happened after %s", terminal.Duration(stepWithin)))
+	within := cmp.Or(s.within, stepWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("it did not happen within %s", humanize.Duration(within)))
 	defer cancel()
 	stop := d.watchClock(s.name, began)
 	detail, err := s.do(ctx)
@@ -187,7 +194,8 @@ func (d *demo) run(ctx context.Context, s step) error {
 	return nil
 }
 
-// watchClock shows on a terminal that a step is under way, until it is stopped.
+// watchClock shows on a terminal how long a step has been running, until stop is
+// called.
 func (d *demo) watchClock(name string, began time.Time) (stop func()) {
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -201,7 +209,7 @@ func (d *demo) watchClock(name string, began time.Time) (stop func()) {
 				if d.journal != nil {
 					text = d.journal.newest()
 				}
-				d.Out.Progress(fmt.Sprintf("  %s  %-*s%s  %s", d.clock(), nameWidth, name, terminal.Duration(time.Since(began)), text))
+				d.Out.Progress(fmt.Sprintf("  %s  %-*s%s  %s", d.clock(), nameWidth, name, humanize.Duration(time.Since(began)), text))
 			case <-done:
 				d.Out.Done()
 				return
@@ -214,19 +222,19 @@ func (d *demo) watchClock(name string, began time.Time) (stop func()) {
 	}
 }
 
-// nameWidth is that of the longest name of a step, and a gap.
+// nameWidth is the width of the longest name of a step, plus a gap.
 const nameWidth = len("broken data") + 2
 
-// clock is the time since the demo began: 1:05.
+// clock returns the time since the demo began, such as 1:05.
 func (d *demo) clock() string {
 	s := int(time.Since(d.began).Seconds())
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-// marker is a file that says that a folder is a demo's, and may be removed.
+// marker is a file that marks a folder as one of a demo, which may be removed.
 const marker = "demo-of-millrace"
 
-// prepareDir makes the folder anew, unless it holds something else.
+// prepareDir recreates the folder, unless it holds something else.
 func (d *demo) prepareDir() error {
 	dir, err := filepath.Abs(d.Dir)
 	if err != nil {
@@ -238,24 +246,24 @@ func (d *demo) prepareDir() error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil && len(entries) > 0 {
-		return fmt.Errorf("%s holds something that is no demo's; name another folder with --dir", dir)
+		return fmt.Errorf("%s is not the folder of a demo; name another folder with --dir", dir)
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove the demo before: %w", err)
+		return fmt.Errorf("remove the previous demo: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, marker), []byte("This folder is made anew by each `millrace demo`.\n"), 0o600)
+	return os.WriteFile(filepath.Join(dir, marker), []byte("Each `millrace demo` replaces this folder.\n"), 0o600)
 }
 
-// finish sums the demo up, and prints the sum.
+// finish completes the summary and prints it.
 func (d *demo) finish(ctx context.Context, failure error) {
 	d.summary.OK = failure == nil
 	d.summary.Seconds = seconds(time.Since(d.began))
-	d.summary.Models = []gateway.ModelRow{}
+	d.summary.Models = []api.ModelRow{}
 	if d.client != nil {
-		// What there is, also when something failed.
+		// The models that exist, also after a failure.
 		_ = d.client.Get(ctx, &d.summary.Models, nil, "api/models")
 	}
 	o := d.Out
@@ -275,33 +283,33 @@ func (d *demo) finish(ctx context.Context, failure error) {
 		d.ShowModels(d.summary.Models)
 	}
 	o.Line()
-	verdict, tone := "all went as it should", terminal.Good
+	verdict, tone := "every step succeeded", terminal.Good
 	if failure != nil {
-		verdict, tone = "not all went as it should", terminal.Bad
+		verdict, tone = "a step failed", terminal.Bad
 	}
-	o.Line(o.Styled(tone, verdict), o.Styled(terminal.Faint, fmt.Sprintf(", %s; the summary is in %s.json", terminal.Duration(time.Since(d.began)), relative(d.Dir))))
+	o.Line(o.Styled(tone, verdict), o.Styled(terminal.Faint, fmt.Sprintf(", %s; the summary is in %s.json", humanize.Duration(time.Since(d.began)), relative(d.Dir))))
 	if failure != nil && d.system != nil {
 		o.Line(o.Styled(terminal.Faint, "the system's own log is in "+relative(d.system.logFile)))
 	}
 }
 
-// invite says how to look around in the system that stays up.
+// invite prints commands to try on the running system.
 func (d *demo) invite() {
 	o, at, bin := d.Out, d.client.Server(), relative(d.Program)
 	o.Line()
-	o.Line(o.Styled(terminal.Strong, "The system stays up at "+at+" until Ctrl-C. Look around:"))
+	o.Line(o.Styled(terminal.Strong, "The system keeps running at "+at+" until Ctrl-C. Try:"))
 	lines := [][2]string{
-		{bin + " status", "how it is"},
-		{bin + " why flights/v2", "how the second model came about"},
-		{bin + " events flights --follow", "what happens"},
-		{bin + " drift flights", "how far the world has moved"},
-		{bin + " predict flights " + relative(d.file("flights", "2013-05.parquet")), "ask the champion"},
+		{bin + " status", "the state of the system"},
+		{bin + " why flights/v2", "the causes of the second model"},
+		{bin + " events flights --follow", "the event log as it grows"},
+		{bin + " drift flights", "how far the traffic has drifted"},
+		{bin + " predict flights " + relative(d.file("flights", "2013-05.parquet")), "predictions of the champion"},
 		{bin + " retrain flights --param trees=120 --wait", "train another"},
-		{bin + " rollback flights", "go back to the first model"},
-		{"curl " + at + "/v2/models/flights", "the model, by the Open Inference Protocol"},
+		{bin + " rollback flights", "return to the first model"},
+		{"curl " + at + "/v2/models/flights", "the model's metadata, by the Open Inference Protocol"},
 	}
 	if at != defaultServer {
-		lines = slices.Insert(lines, 0, [2]string{"export MILLRACE_SERVER=" + at, "so that the others find it"})
+		lines = slices.Insert(lines, 0, [2]string{"export MILLRACE_SERVER=" + at, "the address for the other commands"})
 	}
 	rows := make([][]terminal.Cell, len(lines))
 	for i, l := range lines {
@@ -310,10 +318,10 @@ func (d *demo) invite() {
 	o.IndentedTable("  ", []terminal.Column{terminal.Left(""), terminal.Left("")}, rows)
 }
 
-// defaultServer is what the command asks when it is told nothing.
+// defaultServer is the command's default for --server.
 const defaultServer = "http://127.0.0.1:8080"
 
-// relative is a path as short as a person may write it here.
+// relative returns a path relative to the working folder, if that is shorter.
 func relative(path string) string {
 	wd, err := os.Getwd()
 	if err != nil {

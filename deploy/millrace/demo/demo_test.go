@@ -16,7 +16,7 @@ import (
 
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
 	"millrace.dev/shared/table"
 )
 
@@ -171,7 +171,7 @@ func TestDirIsMadeAnewOnlyIfItIsADemos(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(other, "thesis.tex"), nil, 0o600))
 	d = &demo{Options: Options{Dir: other}}
 	if err := d.prepareDir(); err == nil {
-		t.Error("a folder that is no demo's would be removed")
+		t.Error("a folder that is not a demo's would be removed")
 	}
 	if _, err := os.Stat(filepath.Join(other, "thesis.tex")); err != nil {
 		t.Error(err)
@@ -179,10 +179,10 @@ func TestDirIsMadeAnewOnlyIfItIsADemos(t *testing.T) {
 }
 
 func TestLeadsTo(t *testing.T) {
-	node := func(id string, causes ...*gateway.WhyNode) *gateway.WhyNode {
-		return &gateway.WhyNode{ID: id, Causes: causes}
+	node := func(id string, causes ...*api.WhyNode) *api.WhyNode {
+		return &api.WhyNode{ID: id, Causes: causes}
 	}
-	tree := []*gateway.WhyNode{node("a", node("b"), node("c", node("drift")))}
+	tree := []*api.WhyNode{node("a", node("b"), node("c", node("drift")))}
 	if !leadsTo(tree, "drift") || leadsTo(tree, "other") {
 		t.Error("the tree is not searched")
 	}

@@ -7,19 +7,20 @@ import (
 
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/events"
+	"millrace.dev/shared/summary"
 )
 
-// journal holds the pipeline's events as they come.
+// journal holds the pipeline's events as they arrive.
 type journal struct {
 	mu      sync.Mutex
 	events  []events.Envelope
 	err     error
-	changed chan struct{} // closed and made anew with each event
+	changed chan struct{} // closed and replaced with each event
 }
 
 func newJournal() *journal { return &journal{changed: make(chan struct{})} }
 
-// follow takes the events from the beginning of the log until ctx ends.
+// follow collects the events from the beginning of the log until ctx ends.
 func (j *journal) follow(ctx context.Context, c *client.Client) {
 	for e, err := range c.Follow(ctx, client.Query{Pipeline: pipeline, From: 1}) {
 		j.mu.Lock()
@@ -37,17 +38,18 @@ func (j *journal) follow(ctx context.Context, c *client.Client) {
 	}
 }
 
-// newest is the newest event in words.
+// newest returns a summary of the newest event.
 func (j *journal) newest() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.events) == 0 {
 		return ""
 	}
-	return events.Summary(j.events[len(j.events)-1])
+	return summary.Of(j.events[len(j.events)-1])
 }
 
-// after gives the events behind a sequence, and what tells of more.
+// after returns the events after a sequence, and a channel that is closed when
+// more arrive.
 func (j *journal) after(sequence uint64) ([]events.Envelope, <-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -58,8 +60,9 @@ func (j *journal) after(sequence uint64) ([]events.Envelope, <-chan struct{}, er
 	return j.events[i:], j.changed, j.err
 }
 
-// await waits for the first event of the type behind a sequence that ok takes
-// (any for nil). A dead letter or a failed training behind it is the error.
+// await waits for the first event of the type after a sequence for which ok is
+// true (any event if ok is nil). A dead letter or a failed training after the
+// sequence is an error.
 func await[D events.Data](ctx context.Context, j *journal, sequence uint64, ok func(events.Event[D]) bool) (events.Event[D], error) {
 	var want D
 	for seen := sequence; ; {
@@ -91,7 +94,7 @@ func await[D events.Data](ctx context.Context, j *journal, sequence uint64, ok f
 	}
 }
 
-// unwanted is an event that no demo should have.
+// unwanted returns an error for events that a demo must not have.
 func unwanted(e events.Envelope) error {
 	d, err := events.DecodeData(e)
 	if err != nil {
@@ -99,9 +102,9 @@ func unwanted(e events.Envelope) error {
 	}
 	switch d := d.(type) {
 	case events.DeadLetterRecorded:
-		return fmt.Errorf("a dead letter: %s", events.Summary(e))
+		return fmt.Errorf("a dead letter: %s", summary.Of(e))
 	case events.TrainingFailed:
-		return fmt.Errorf("training failed: %s (%s): %s", d.Reason, d.Hint, d.LogTail)
+		return fmt.Errorf("training failed: %s; %s; the end of its log: %s", d.Reason, d.Hint, d.LogTail)
 	case events.RolloutAborted:
 		return fmt.Errorf("a rollout was aborted: %s", d.Reason)
 	}

@@ -14,9 +14,9 @@ import (
 
 // month is a month of flights in memory.
 type month struct {
-	name string // the beginning of its requests' ids: apr
+	name string // prefix of its requests' ids, such as apr
 	table.Batch
-	// inputs are the model's, with the place of their columns.
+	// inputs are the model's inputs, with the indexes of their columns.
 	inputs []input
 }
 
@@ -25,7 +25,7 @@ type input struct {
 	column int
 }
 
-// readMonth reads a month that is to be sent to a model.
+// readMonth reads a month of rows to send to a model.
 func readMonth(path, name string, inputs []client.Tensor) (m *month, err error) {
 	t, err := table.Open(path, nil)
 	if err != nil {
@@ -49,15 +49,15 @@ func readMonth(path, name string, inputs []client.Tensor) (m *month, err error) 
 	for _, in := range inputs {
 		i := m.Schema.Index(in.Name)
 		if i < 0 {
-			return nil, fmt.Errorf("%s has no column %s, which the model asks for", path, in.Name)
+			return nil, fmt.Errorf("%s has no column %s, which the model requires", path, in.Name)
 		}
 		m.inputs = append(m.inputs, input{in, i})
 	}
 	return m, nil
 }
 
-// appendVector appends the n values of a batch, which may not be kept, to at
-// values before.
+// appendVector copies the n values of a batch behind the at values of to. The
+// batch's memory is reused.
 func appendVector(to *table.Vector, at int, from *table.Vector, n int) {
 	to.Strings = append(to.Strings, from.Strings...)
 	to.Ints = append(to.Ints, from.Ints...)
@@ -76,10 +76,11 @@ func appendVector(to *table.Vector, at int, from *table.Vector, n int) {
 	to.Nulls = append(to.Nulls, from.Nulls...)
 }
 
-// requestID is the id of the month's nth request, from 1.
+// requestID returns the id of the month's nth request, from 1.
 func (m *month) requestID(n int) string { return fmt.Sprintf("%s-%05d", m.name, n) }
 
-// request is the body of an Open Inference Protocol request of rows from to.
+// request returns the body of an Open Inference Protocol request for the rows
+// from <= i < to.
 func (m *month) request(id string, from, to int) ([]byte, error) {
 	type tensor struct {
 		Name     string `json:"name"`
@@ -101,9 +102,9 @@ func (m *month) request(id string, from, to int) ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// writeLabels writes what became known of the month's flights after they were
-// predicted, in requests of so many rows: every column that is no feature,
-// with the key of the logged prediction before it.
+// writeLabels writes the month's labels, which were known only after the
+// predictions in requests of perRequest rows: every column that is not a
+// feature, preceded by the key of the logged prediction.
 func (m *month) writeLabels(path string, perRequest int) error {
 	schema := table.Schema{{Name: "request_id", Type: table.String}, {Name: "row", Type: table.Int}}
 	columns := []table.Vector{{}, {}}

@@ -9,13 +9,14 @@ import (
 
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
-// uploadLabels brings what became of April's flights, and lets May begin.
+// uploadLabels uploads the labels of April and starts the traffic of May.
 func (d *demo) uploadLabels(ctx context.Context) (string, error) {
 	if early, _, _ := d.journal.after(d.v1.after); slices.ContainsFunc(early, func(e events.Envelope) bool { return e.Type == (events.TrainingStarted{}).EventType() }) {
-		return "", fmt.Errorf("a training has started before the labels came")
+		return "", fmt.Errorf("a training started before the labels arrived")
 	}
 	file := filepath.Join(d.Dir, "data", "april-labels.parquet")
 	if err := d.april.writeLabels(file, aprilPerRequest); err != nil {
@@ -38,10 +39,10 @@ func (d *demo) uploadLabels(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("all %s matched their predictions, and with them April joins the dataset: %s", terminal.Count(l.Data.Matched, "label"), terminal.Count(v.Data.Rows, "row")), nil
+	return fmt.Sprintf("all %s matched their predictions, and with them April joins the dataset: %s", humanize.Count(l.Data.Matched, "label"), humanize.Count(v.Data.Rows, "row")), nil
 }
 
-// retrains waits for the training that drift leads to.
+// retrains waits for the training that drift causes.
 func (d *demo) retrains(ctx context.Context) (string, error) {
 	e, err := await[events.TrainingStarted](ctx, d.journal, d.labelled, nil)
 	if err != nil {
@@ -69,7 +70,7 @@ func (d *demo) canary(ctx context.Context) (string, error) {
 	d.live.rate(canaryPerSecond)
 	lines := []string{
 		fmt.Sprintf("v%d beside v%d under live traffic, in steps of %s %%", d.v2.number, d.v1.number, percents(s.Data.Steps)),
-		"begins with " + terminal.Weights(s.Data.Weights),
+		"starts with " + terminal.Weights(s.Data.Weights),
 	}
 	after := s.Sequence
 	for range len(s.Data.Steps) - 2 {
@@ -77,18 +78,18 @@ func (d *demo) canary(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		lines = append(lines, fmt.Sprintf("%s answered, %d failed, p95 %.1f ms: on to %s", terminal.Count(a.Data.Evidence.Requests, "request"), a.Data.Evidence.Errors,
+		lines = append(lines, fmt.Sprintf("%s answered, %d failed, p95 %.1f ms: on to %s", humanize.Count(a.Data.Evidence.Requests, "request"), a.Data.Evidence.Errors,
 			a.Data.Evidence.P95Ms, terminal.Weights(a.Data.Weights)))
 		after = a.Sequence
 	}
 	return strings.Join(lines, below), nil
 }
 
-// percents are the steps of a rollout in words: 10, 50, 100.
+// percents formats the steps of a rollout: 10, 50, 100.
 func percents(steps []float64) string {
 	parts := make([]string, len(steps))
 	for i, s := range steps {
-		parts[i] = terminal.Float(s)
+		parts[i] = humanize.Number(s)
 	}
 	return strings.Join(parts, ", ")
 }
@@ -115,12 +116,12 @@ func (d *demo) takesOver(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the live requests were answered by %s only", r.answeredBy())
 	}
 	return fmt.Sprintf("v%d is the champion after v%d: %s", d.v2.number, d.v1.number, e.Data.Reason) +
-		below + fmt.Sprintf("%s of May came since the labels: %s, none failed, %s", terminal.Count(r.requests, "live request"), r.answeredBy(), r.latency()), nil
+		below + fmt.Sprintf("%s of May since the labels: %s, none failed, %s", humanize.Count(r.requests, "live request"), r.answeredBy(), r.latency()), nil
 }
 
-// why asks how the second version came about, and looks for the drift in it.
+// why fetches the causes of the second version, and looks for the drift in them.
 func (d *demo) why(ctx context.Context) (string, error) {
-	var w gateway.Why
+	var w api.Why
 	if err := d.client.Get(ctx, &w, nil, "api/why", fmt.Sprintf("%s/v%d", pipeline, d.v2.number)); err != nil {
 		return "", err
 	}
@@ -132,12 +133,12 @@ func (d *demo) why(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the causes of v%d lead back to drift.detected", d.v2.number), nil
 }
 
-// leadsTo tells whether an event is among the causes.
-func leadsTo(causes []*gateway.WhyNode, id string) bool {
-	return slices.ContainsFunc(causes, func(n *gateway.WhyNode) bool { return n.ID == id || leadsTo(n.Causes, id) })
+// leadsTo reports whether an event is among the causes.
+func leadsTo(causes []*api.WhyNode, id string) bool {
+	return slices.ContainsFunc(causes, func(n *api.WhyNode) bool { return n.ID == id || leadsTo(n.Causes, id) })
 }
 
-// broken uploads a month in which rows are wrong.
+// broken uploads a month with invalid rows.
 func (d *demo) broken(ctx context.Context) (string, error) {
 	const key = "flights/2013-05.parquet"
 	_, at, err := d.put(ctx, key, d.file("flights-broken", "2013-05.parquet"))
@@ -149,19 +150,19 @@ func (d *demo) broken(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(e.Data.Problems) < 5 {
-		return "", fmt.Errorf("only %d of the 5 things that are wrong were found", len(e.Data.Problems))
+		return "", fmt.Errorf("only %d of the 5 problems were found", len(e.Data.Problems))
 	}
 	reasons := make([]string, len(e.Data.Problems))
 	for i, p := range e.Data.Problems {
 		reasons[i] = p.String()
 	}
-	return fmt.Sprintf("a May with broken rows was rejected for %s", terminal.Count(len(reasons), "reason")) + below + strings.Join(reasons, below), nil
+	return fmt.Sprintf("a May with broken rows was rejected for %s", humanize.Count(len(reasons), "reason")) + below + strings.Join(reasons, below), nil
 }
 
-// shuffled trains on shuffled labels, which has to come to nothing.
+// shuffled trains on shuffled labels. The gates must reject the model.
 func (d *demo) shuffled(ctx context.Context) (string, error) {
 	asked, err := d.client.Retrain(ctx, pipeline, events.TrainingRequested{
-		By: "demo", Reason: "labels shuffled: the gates must refuse the model", Params: map[string]any{"shuffle_labels": true},
+		By: "demo", Reason: "labels shuffled: the gates must reject the model", Params: map[string]any{"shuffle_labels": true},
 	})
 	if err != nil {
 		return "", err
@@ -174,16 +175,16 @@ func (d *demo) shuffled(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var routes []gateway.RouteRow
+	var routes []api.RouteRow
 	if err := d.client.Get(ctx, &routes, nil, "api/routes"); err != nil {
 		return "", err
 	}
 	if len(routes) != 1 || routes[0].Champion != d.v2.number || routes[0].Rollout != nil {
-		return "", fmt.Errorf("the route is no longer v%d's alone", d.v2.number)
+		return "", fmt.Errorf("v%d no longer has all traffic", d.v2.number)
 	}
 	refused := verdicts(e.Data.Verdicts, false)
 	if refused == "" {
-		return "", fmt.Errorf("it was rejected, but by no gate: %s", e.Data.Reason)
+		return "", fmt.Errorf("it was rejected, but not by a gate: %s", e.Data.Reason)
 	}
-	return fmt.Sprintf("v%d, trained on shuffled labels, was refused by its gates; v%d goes on serving", e.Data.Version, d.v2.number) + refused, nil
+	return fmt.Sprintf("v%d, trained on shuffled labels, was rejected by its gates; v%d still serves", e.Data.Version, d.v2.number) + refused, nil
 }

@@ -14,19 +14,20 @@ import (
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
+	"millrace.dev/shared/humanize"
 )
 
-// version is a model on its way.
+// version is a model from training to serving.
 type version struct {
 	run string
-	// after is the sequence behind which the next thing is looked for.
+	// after is the sequence after which the next event is expected.
 	after  uint64
 	number int
 	score  float64
 }
 
-// metric is the one that the demo tells of.
+// metric is the metric that the demo prints.
 const metric = "roc_auc"
 
 // What the demo sends: April in large requests as a batch job would, May row
@@ -37,11 +38,11 @@ const (
 	canaryPerSecond = 500
 )
 
-// makeData writes the months that the demo plays.
+// makeData writes the months of flights.
 func (d *demo) makeData(ctx context.Context) (string, error) {
 	python := filepath.Join(d.Example, ".venv", "bin", "python")
 	if _, err := os.Stat(python); err != nil {
-		return "", fmt.Errorf("the example has no Python environment at %s; make one: make examples", relative(python))
+		return "", fmt.Errorf("the example has no Python environment at %s; create it with: make examples", relative(python))
 	}
 	out := filepath.Join(d.Dir, "data")
 	c := exec.CommandContext(ctx, python, filepath.Join(d.Example, "data.py"), "--out", out, "--months", "1-5", "--broken")
@@ -60,22 +61,22 @@ func (d *demo) file(parts ...string) string {
 	return filepath.Join(append([]string{d.Dir, "data"}, parts...)...)
 }
 
-// put uploads a file under a key and gives the place of the upload in the log.
-func (d *demo) put(ctx context.Context, key, file string) (gateway.Upload, uint64, error) {
+// put uploads a file under a key and returns the sequence of the upload's event.
+func (d *demo) put(ctx context.Context, key, file string) (api.Upload, uint64, error) {
 	done, err := d.client.Upload(ctx, key, file, nil)
 	if err != nil {
-		return gateway.Upload{}, 0, err
+		return api.Upload{}, 0, err
 	}
 	if len(done.Uploads) != 1 || done.Uploads[0].Pipeline != pipeline {
-		return gateway.Upload{}, 0, fmt.Errorf("%s is taken by %d pipelines instead of one", key, len(done.Uploads))
+		return api.Upload{}, 0, fmt.Errorf("%s matches %d pipelines instead of one", key, len(done.Uploads))
 	}
 	u := done.Uploads[0]
 	at, err := d.client.Sequence(ctx, pipeline, u.Event)
 	return u, at, err
 }
 
-// upload uploads a month, waits until it is in the dataset, and tells what
-// follows for training.
+// upload uploads a month, waits until it is in the dataset, and returns what it
+// means for training.
 func (d *demo) upload(name string, then func(context.Context, uint64) (string, error)) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		key := "flights/" + name + ".parquet"
@@ -90,8 +91,8 @@ func (d *demo) upload(name string, then func(context.Context, uint64) (string, e
 			return "", err
 		}
 		followed, err := then(ctx, v.Sequence)
-		return fmt.Sprintf("uploaded %s, %s: checked, and in the dataset, which has %s now"+below+"%s", terminal.Bytes(u.Size), terminal.Count(v.Data.Added.Rows, "flight"),
-			terminal.Count(v.Data.Rows, "row"), followed), err
+		return fmt.Sprintf("uploaded %s, %s: checked, and in the dataset, which has %s now"+below+"%s", humanize.Bytes(u.Size), humanize.Count(v.Data.Added.Rows, "flight"),
+			humanize.Count(v.Data.Rows, "row"), followed), err
 	}
 }
 
@@ -113,7 +114,7 @@ func (d *demo) starts(ctx context.Context, after uint64) (string, error) {
 }
 
 func started(d events.TrainingStarted) string {
-	return fmt.Sprintf("run %s trains on %s and holds %s out", d.Run, terminal.Count(d.TrainRows, "row"), terminal.Number(d.HoldoutRows))
+	return fmt.Sprintf("run %s trains on %s and holds %s out", d.Run, humanize.Count(d.TrainRows, "row"), humanize.Int(d.HoldoutRows))
 }
 
 func (d *demo) trained(ctx context.Context, v *version) (string, error) {
@@ -122,16 +123,16 @@ func (d *demo) trained(ctx context.Context, v *version) (string, error) {
 		return "", err
 	}
 	v.after = e.Sequence
-	return fmt.Sprintf("the trainer (LightGBM in Python) left a model of %s after %.1f s%s", terminal.Bytes(e.Data.Model.Files[0].Size), e.Data.Seconds,
+	return fmt.Sprintf("the trainer (LightGBM in Python) left a model of %s after %.1f s%s", humanize.Bytes(e.Data.Model.Files[0].Size), e.Data.Seconds,
 		said(e.Data.Metrics)), nil
 }
 
-// said is what a trainer told last.
+// said formats the last metrics that a trainer reported.
 func said(metrics map[string]float64) string {
 	if len(metrics) == 0 {
 		return ""
 	}
-	return below + "its last word: " + terminal.Metrics(metrics)
+	return below + "last reported metrics: " + terminal.Metrics(metrics)
 }
 
 func (d *demo) approved(ctx context.Context, v *version, number int) (string, error) {
@@ -144,10 +145,10 @@ func (d *demo) approved(ctx context.Context, v *version, number int) (string, er
 	}
 	m, ok := e.Data.Score.Metric(metric)
 	if !ok {
-		return "", fmt.Errorf("its evaluation has no %s", metric)
+		return "", fmt.Errorf("its evaluation lacks the metric %s", metric)
 	}
 	v.number, v.after, v.score = number, e.Sequence, m.Value
-	text := fmt.Sprintf("v%d passed %s on %s held out: %s %.3f", number, terminal.Count(len(e.Data.Verdicts), "gate"), terminal.Count(e.Data.Rows, "row"), metric, m.Value)
+	text := fmt.Sprintf("v%d passed %s on %s held out: %s %.3f", number, humanize.Count(len(e.Data.Verdicts), "gate"), humanize.Count(e.Data.Rows, "row"), metric, m.Value)
 	if c := e.Data.Champion; c != nil {
 		if before, ok := c.Metric(metric); ok {
 			text += fmt.Sprintf(", v%d on the same rows %.3f", c.Version, before.Value)
@@ -156,8 +157,8 @@ func (d *demo) approved(ctx context.Context, v *version, number int) (string, er
 	return text + verdicts(e.Data.Verdicts, true), nil
 }
 
-// verdicts are what the gates said, a line each: those that passed, or not.
-// Of a gate on slices, the first word is that on all of them.
+// verdicts lists the passed or the failed verdicts, one on each line. A gate on
+// slices is listed once.
 func verdicts(vs []events.Verdict, passed bool) string {
 	text, seen := "", map[string]bool{}
 	for _, v := range vs {
@@ -169,7 +170,7 @@ func verdicts(vs []events.Verdict, passed bool) string {
 	return text
 }
 
-// orRejected says that a version was rejected, if that is why no approval came.
+// orRejected returns the rejection of a version as the error, if there was one.
 func (d *demo) orRejected(v *version, err error) error {
 	es, _, _ := d.journal.after(v.after)
 	for _, e := range es {
@@ -190,11 +191,11 @@ func (d *demo) promoted(ctx context.Context, v *version) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("v%d is the champion and answers at /v2/models/%s, asked for %s", v.number, pipeline, terminal.Count(len(m.Inputs), "feature")), nil
+	return fmt.Sprintf("v%d is the champion and answers at /v2/models/%s and takes %s", v.number, pipeline, humanize.Count(len(m.Inputs), "feature")), nil
 }
 
-// served waits until the champion that answers is the version: inference hears
-// of a route a moment after the log does.
+// served waits until the version answers as the champion: inference reads a new
+// route shortly after it is in the log.
 func (d *demo) served(ctx context.Context, number int) (client.Model, error) {
 	for {
 		m, err := d.client.Model(ctx, pipeline, 0)
@@ -209,7 +210,7 @@ func (d *demo) served(ctx context.Context, number int) (client.Model, error) {
 	}
 }
 
-// sendApril sends April's flights to be predicted, all of them.
+// sendApril requests predictions for all flights of April.
 func (d *demo) sendApril(ctx context.Context) (string, error) {
 	m, err := d.client.Model(ctx, pipeline, 0)
 	if err != nil {
@@ -228,11 +229,12 @@ func (d *demo) sendApril(ctx context.Context) (string, error) {
 	if d.aprilSent.rows != d.april.Rows {
 		return "", fmt.Errorf("only %d of %d rows were sent: %w", d.aprilSent.rows, d.april.Rows, context.Cause(ctx))
 	}
-	return fmt.Sprintf("%s predicted over HTTP, in %s of %d rows on %d connections"+below+"%s, none failed", terminal.Count(d.aprilSent.rows, "flight"),
-		terminal.Count(d.aprilSent.requests, "request"), aprilPerRequest, connections, d.aprilSent.latency()), nil
+	return fmt.Sprintf("%s predicted over HTTP, in %s of %d rows on %d connections"+below+"%s, none failed", humanize.Count(d.aprilSent.rows, "flight"),
+		humanize.Count(d.aprilSent.requests, "request"), aprilPerRequest, connections, d.aprilSent.latency()), nil
 }
 
-// drifted waits for the drift of April, and for the retraining that waits for data.
+// drifted waits for the drift of April, and for the retraining that is pending
+// until there is data.
 func (d *demo) drifted(ctx context.Context) (string, error) {
 	e, err := await[events.DriftDetected](ctx, d.journal, d.v1.after, nil)
 	if err != nil {
@@ -244,12 +246,12 @@ func (d *demo) drifted(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if !skipped.Data.Waits {
-		return "", fmt.Errorf("the retraining is not kept until there is data: %s", skipped.Data.Reason)
+		return "", fmt.Errorf("the retraining does not stay pending until there is data: %s", skipped.Data.Reason)
 	}
 	return moved(e.Data) + below + "retraining: " + skipped.Data.Reason, nil
 }
 
-// moved names the columns that moved most.
+// moved names the columns that drifted most.
 func moved(d events.DriftDetected) string {
 	columns := slices.DeleteFunc(slices.Clone(d.Columns), func(c events.ColumnDrift) bool { return !c.Drifted })
 	slices.SortFunc(columns, func(a, b events.ColumnDrift) int {
@@ -262,6 +264,6 @@ func moved(d events.DriftDetected) string {
 	for _, c := range columns {
 		parts = append(parts, fmt.Sprintf("%s %s %.2f", c.Column, strings.ToUpper(c.Test), c.Statistic))
 	}
-	return fmt.Sprintf("%s of April differ from what v%d was trained on in %s", terminal.Count(d.Rows, "row"), d.Version, terminal.Count(len(parts), "column")) +
+	return fmt.Sprintf("%s of April differ from what v%d was trained on in %s", humanize.Count(d.Rows, "row"), d.Version, humanize.Count(len(parts), "column")) +
 		below + strings.Join(parts, ", ")
 }

@@ -7,24 +7,24 @@ import (
 	"os"
 	"time"
 
-	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
 )
 
-// Summary is what a demo leaves beside its folder.
+// Summary is the content of the JSON file that a demo writes beside its folder.
 type Summary struct {
 	OK      bool         `json:"ok"`
 	Seconds float64      `json:"seconds"`
 	Steps   []StepResult `json:"steps"`
 	// Models are the versions at the end.
-	Models []gateway.ModelRow `json:"models"`
+	Models []api.ModelRow `json:"models"`
 }
 
-// StepResult is what came of one step.
+// StepResult is the result of one step.
 type StepResult struct {
 	Name    string  `json:"name"`
 	OK      bool    `json:"ok"`
 	Seconds float64 `json:"seconds"`
-	// Detail is what happened, or what went wrong.
+	// Detail says what happened, or what went wrong.
 	Detail string `json:"detail"`
 }
 

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,10 @@ import (
 	"time"
 
 	"millrace.dev/deploy/millrace/client"
+	"millrace.dev/deploy/millrace/servers"
 )
 
-// system is the running Millrace of a demo: `millrace up` as a process of its own.
+// system is the running Millrace of a demo: `millrace up` in a process of its own.
 type system struct {
 	cmd     *exec.Cmd
 	logFile string
@@ -27,20 +29,19 @@ type system struct {
 }
 
 const (
-	// upWithin bounds how long the system may take until it answers, and
-	// downWithin how long until it has ended.
+	// upWithin bounds the start of the system, downWithin its shutdown.
 	upWithin   = 30 * time.Second
 	downWithin = 30 * time.Second
-	// loggedEvery is how long predictions may wait for their batch: short, so
-	// that the labels of a demo need not wait for them.
+	// loggedEvery is how often predictions are logged: often, so that a demo's
+	// labels need not wait for them.
 	loggedEvery = "2s"
 )
 
-// upLine is what `millrace up` says when everything answers.
+// upLine is the line that `millrace up` prints when it is ready.
 var upLine = regexp.MustCompile(`^millrace is up at (https?://\S+)`)
 
-// startSystem starts a system and waits until it answers. When it ends by
-// itself later, ended is called with the reason.
+// startSystem starts a system and waits until it is ready. If the process later
+// exits by itself, ended is called with the reason.
 func startSystem(ctx context.Context, o Options, ended func(error)) (*system, error) {
 	s := &system{logFile: filepath.Join(o.Dir, "up.log"), ended: make(chan struct{})}
 	log, err := os.Create(s.logFile)
@@ -79,7 +80,7 @@ func startSystem(ctx context.Context, o Options, ended func(error)) (*system, er
 	}
 }
 
-// read copies what the system says to its log, and finds its address in it.
+// read copies the system's output to its log file, and finds the address in it.
 func (s *system) read(out io.Reader, log io.Writer, address chan<- string) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
@@ -93,18 +94,18 @@ func (s *system) read(out io.Reader, log io.Writer, address chan<- string) {
 	}
 }
 
-// gone says why the system has ended, with its last word.
+// gone returns the error of a system that exited, with the last line of its log.
 func (s *system) gone() error {
-	reason := "ended by itself"
+	reason := "exited"
 	if s.err != nil {
 		reason = "ended: " + s.err.Error()
 	}
-	b, _ := os.ReadFile(s.logFile) // without it if there is none
+	b, _ := os.ReadFile(s.logFile) // there may be no log
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return fmt.Errorf("the system %s; the last of its log (%s): %s", reason, relative(s.logFile), lines[len(lines)-1])
+	return fmt.Errorf("the system %s; the last line of its log (%s): %s", reason, relative(s.logFile), lines[len(lines)-1])
 }
 
-// stop ends the system and waits for its end.
+// stop stops the system and waits until it has exited.
 func (s *system) stop() error {
 	select {
 	case <-s.ended:
@@ -112,7 +113,7 @@ func (s *system) stop() error {
 	default:
 	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("end the system: %w", err)
+		return fmt.Errorf("stop the system: %w", err)
 	}
 	select {
 	case <-s.ended:
@@ -120,7 +121,7 @@ func (s *system) stop() error {
 	case <-time.After(downWithin):
 		err := s.cmd.Process.Kill()
 		<-s.ended
-		return errors.Join(fmt.Errorf("the system did not end within %s and was killed", downWithin), err)
+		return errors.Join(fmt.Errorf("the system did not stop within %s and was killed", downWithin), err)
 	}
 }
 
@@ -129,17 +130,17 @@ func (d *demo) start(ctx context.Context, cancel context.CancelCauseFunc) (strin
 	began := time.Now()
 	s, err := startSystem(ctx, d.Options, func(err error) { cancel(err) })
 	if err != nil && strings.Contains(err.Error(), "address already in use") {
-		return "", fmt.Errorf("%w; choose another address with --listen (127.0.0.1:0 finds a free one)", err)
+		return "", fmt.Errorf("%w; choose another address with --listen (127.0.0.1:0 takes a free port)", err)
 	}
 	if err != nil {
 		return "", err
 	}
 	d.system = s
 	took := time.Since(began)
-	if d.client, err = client.New(s.address, d.Token); err != nil {
+	if d.client, err = client.New(s.address, cmp.Or(d.Token, servers.Token(s.address))); err != nil {
 		return "", err
 	}
 	d.journal = newJournal()
 	go d.journal.follow(ctx, d.client)
-	return fmt.Sprintf("everything in one process answers at %s after %.2f s", s.address, took.Seconds()), nil
+	return fmt.Sprintf("the system, one process, is ready at %s after %.2f s", s.address, took.Seconds()), nil
 }

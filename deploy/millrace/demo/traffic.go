@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"millrace.dev/deploy/millrace/client"
-	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/shared/humanize"
 )
 
-// connections is how many clients send at a time.
+// connections is the number of concurrent clients.
 const connections = 4
 
-// result is what sending came to.
+// result is the result of sending requests.
 type result struct {
 	requests, rows, failed int
 	// versions counts the requests that each version answered.
@@ -27,7 +27,7 @@ type result struct {
 	failure  error // the first
 }
 
-// percentile of the time from request to answer.
+// percentile returns the q-quantile of the response times.
 func (r result) percentile(q float64) time.Duration {
 	if len(r.took) == 0 {
 		return 0
@@ -36,16 +36,16 @@ func (r result) percentile(q float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// latency is how long answers took, in words.
+// latency describes the response times.
 func (r result) latency() string {
 	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms", 1000*r.percentile(0.5).Seconds(), 1000*r.percentile(0.95).Seconds())
 }
 
-// answeredBy is which version answered how many requests, in words.
+// answeredBy lists how many requests each version answered.
 func (r result) answeredBy() string {
 	var parts []string
 	for _, v := range slices.Sorted(maps.Keys(r.versions)) {
-		parts = append(parts, fmt.Sprintf("v%d %s", v, terminal.Number(r.versions[v])))
+		parts = append(parts, fmt.Sprintf("v%d %s", v, humanize.Int(r.versions[v])))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -64,7 +64,7 @@ type traffic struct {
 	sum    result
 }
 
-// send starts to send, once through the month, or again and again.
+// send starts to send the month's rows once, or repeatedly if forever is set.
 func send(ctx context.Context, c *client.Client, m *month, perRequest int, forever bool, perSecond int) *traffic {
 	ctx, cancel := context.WithCancel(ctx)
 	t := &traffic{client: c, month: m, perRequest: perRequest, cancel: cancel, sum: result{versions: map[int]int{}}}
@@ -75,7 +75,7 @@ func send(ctx context.Context, c *client.Client, m *month, perRequest int, forev
 	return t
 }
 
-// rate sets how many requests are sent a second; 0 is as many as can be.
+// rate sets the number of requests per second; 0 means as many as possible.
 func (t *traffic) rate(perSecond int) {
 	if perSecond == 0 {
 		t.pause.Store(0)
@@ -135,13 +135,13 @@ func (t *traffic) one(ctx context.Context, id string, from, to int) {
 	t.sum.took = append(t.sum.took, took)
 }
 
-// done waits until everything is sent.
+// done waits until all rows are sent.
 func (t *traffic) done() result {
 	t.wait.Wait()
 	return t.so()
 }
 
-// so is what has been sent so far.
+// so returns the result so far.
 func (t *traffic) so() result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -150,7 +150,7 @@ func (t *traffic) so() result {
 	return r
 }
 
-// stop ends the sending.
+// stop stops sending and returns the result.
 func (t *traffic) stop() result {
 	t.cancel()
 	return t.done()

@@ -10,17 +10,16 @@ import (
 	"strings"
 )
 
-// The oldest versions that all this was written for.
+// The oldest supported versions.
 const (
-	oldestKubernetes = 30 // of 1
-	oldestKnative    = 17 // of 1
+	oldestKubernetes = 30 // the minor version of 1.x
+	oldestKnative    = 17 // the minor version of 1.x
 )
 
-// check looks whether the cluster has what the installation needs. Every
-// sentence is something that is missing.
+// check returns an error for every requirement that the cluster does not meet.
 func (in installation) check(ctx context.Context, k *kubectl) (problems []error) {
 	if err := checkKubernetes(ctx, k); err != nil {
-		return []error{err} // without a cluster there is no more to say
+		return []error{err} // nothing else can be checked
 	}
 	knative := in.checkKnative(ctx, k)
 	problems = append(problems, knative...)
@@ -30,7 +29,7 @@ func (in installation) check(ctx context.Context, k *kubectl) (problems []error)
 	problems = append(problems, in.checkRights(ctx, k)...)
 	problems = append(problems, in.checkSecrets(ctx, k)...)
 	if strings.Contains(in.text, "registry.example.com/") {
-		problems = append(problems, fmt.Errorf("the images are those of registry.example.com, which is no registry: push yours (make images), and name it in an overlay of your own (images:)"))
+		problems = append(problems, fmt.Errorf("the images name registry.example.com, which is a placeholder: push the images to your registry (make images), and set it in your own overlay (images:)"))
 	}
 	return problems
 }
@@ -43,7 +42,7 @@ func checkKubernetes(ctx context.Context, k *kubectl) error {
 	return oldEnough(out)
 }
 
-// oldEnough reads what kubectl version says.
+// oldEnough checks the output of kubectl version.
 func oldEnough(out []byte) error {
 	var v struct {
 		ServerVersion struct{ Major, Minor, GitVersion string }
@@ -53,12 +52,12 @@ func oldEnough(out []byte) error {
 	}
 	minor, err := strconv.Atoi(strings.TrimRight(v.ServerVersion.Minor, "+"))
 	if err == nil && v.ServerVersion.Major == "1" && minor < oldestKubernetes {
-		return fmt.Errorf("the cluster has Kubernetes %s; 1.%d or newer is needed", v.ServerVersion.GitVersion, oldestKubernetes)
+		return fmt.Errorf("the cluster has Kubernetes %s; 1.%d or newer is required", v.ServerVersion.GitVersion, oldestKubernetes)
 	}
 	return nil
 }
 
-// checkKnative looks for the definitions of Knative's kinds.
+// checkKnative checks that the CRDs of Knative are installed.
 func (in installation) checkKnative(ctx context.Context, k *kubectl) (problems []error) {
 	var kinds []string
 	for _, o := range in.objects {
@@ -81,7 +80,7 @@ func (in installation) checkKnative(ctx context.Context, k *kubectl) (problems [
 			continue
 		}
 		if version := there.Items[i].Metadata.Labels["app.kubernetes.io/version"]; older(version, oldestKnative) {
-			problems = append(problems, fmt.Errorf("%s is of Knative %s; 1.%d or newer is needed", kind, version, oldestKnative))
+			problems = append(problems, fmt.Errorf("%s is from Knative %s; 1.%d or newer is required", kind, version, oldestKnative))
 		}
 	}
 	return problems
@@ -89,8 +88,8 @@ func (in installation) checkKnative(ctx context.Context, k *kubectl) (problems [
 
 var release = regexp.MustCompile(`^v?1\.(\d+)`)
 
-// older says whether a version of Knative's is surely older; a build of one's
-// own has a version that says nothing.
+// older reports whether a version of Knative is certainly older. The version of
+// a custom build tells nothing.
 func older(version string, than int) bool {
 	m := release.FindStringSubmatch(version)
 	if m == nil {
@@ -100,7 +99,7 @@ func older(version string, than int) bool {
 	return minor < than
 }
 
-// controllers are by what a broker's class is brought: a part of the name of a
+// controllers maps a broker class to its controller: a part of the name of a
 // Deployment in Knative's namespace.
 var controllers = map[string]string{
 	"MTChannelBasedBroker": "mt-broker-controller",
@@ -108,7 +107,7 @@ var controllers = map[string]string{
 	"Kafka":                "kafka",
 }
 
-// checkBroker looks for who brings brokers of the class up.
+// checkBroker checks that a controller for the broker's class is installed.
 func (in installation) checkBroker(ctx context.Context, k *kubectl) (problems []error) {
 	var there struct{ Items []object }
 	if err := k.get(ctx, &there, "deployments", "-n", "knative-eventing"); err != nil {
@@ -123,13 +122,13 @@ func (in installation) checkBroker(ctx context.Context, k *kubectl) (problems []
 		if !slices.ContainsFunc(there.Items, func(d object) bool {
 			return strings.Contains(strings.ReplaceAll(d.Metadata.Name, "jetstream", "js"), name)
 		}) {
-			problems = append(problems, fmt.Errorf("nothing in the namespace knative-eventing brings up a broker of the class %s: install it, or choose another class in an overlay of your own", class))
+			problems = append(problems, fmt.Errorf("the namespace knative-eventing has no controller for brokers of the class %s: install it, or choose another class in your own overlay", class))
 		}
 	}
 	return problems
 }
 
-// checkRights asks whether whoever installs may.
+// checkRights checks that the user may patch every kind of object.
 func (in installation) checkRights(ctx context.Context, k *kubectl) (problems []error) {
 	var asked []string
 	for _, o := range in.objects {
@@ -137,17 +136,17 @@ func (in installation) checkRights(ctx context.Context, k *kubectl) (problems []
 			continue
 		}
 		asked = append(asked, o.resource())
-		// kubectl says no by its exit code, and by the word.
+		// kubectl answers "no" on standard output and by its exit code.
 		out, err := k.run(ctx, nil, "auth", "can-i", "patch", o.resource(), "-n", in.namespace, "--quiet=false")
 		if answer := strings.TrimSpace(string(out)); err != nil && strings.HasPrefix(answer, "no") {
-			problems = append(problems, fmt.Errorf("you may not change %s in the namespace %s", o.resource(), in.namespace))
+			problems = append(problems, fmt.Errorf("you do not have the right to patch %s in the namespace %s", o.resource(), in.namespace))
 		}
 	}
 	return problems
 }
 
-// checkSecrets looks for the Secret that an installation without one of its own
-// needs, where the base's NATS has been taken out.
+// checkSecrets checks the Secret millrace, which an installation needs if it
+// neither has one of its own nor the NATS server of the base.
 func (in installation) checkSecrets(ctx context.Context, k *kubectl) []error {
 	own := func(kind string) bool {
 		return slices.ContainsFunc(in.objects, func(o object) bool {
@@ -162,7 +161,7 @@ func (in installation) checkSecrets(ctx context.Context, k *kubectl) []error {
 		return []error{fmt.Errorf("look for the Secret millrace: %w", err)}
 	}
 	if secret.Metadata.Name == "" {
-		return []error{fmt.Errorf("the namespace %s has no Secret millrace, which says where NATS and the object store are: deploy/knative/README.md says what is in it", in.namespace)}
+		return []error{fmt.Errorf("the namespace %s has no Secret millrace with the addresses of NATS and of the object store: deploy/knative/README.md describes its keys", in.namespace)}
 	}
 	var missing []string
 	for _, key := range []string{"MILLRACE_NATS", "MILLRACE_ARTIFACTS"} {

@@ -1,11 +1,10 @@
 // Package install puts Millrace on a Kubernetes cluster that has Knative: it
-// looks at the cluster first, applies an overlay of deploy/knative, waits until
-// all of it is ready, and says in sentences what is missing.
+// checks the cluster first, applies an overlay of deploy/knative, waits until
+// all objects are ready, and reports what is missing.
 //
-// Everything goes through kubectl, which whoever may install has, with its
-// contexts and its ways to sign in; kubectl apply -k of the same folder does
-// the same. The objects are applied on the server's side by the field manager
-// "millrace". A field that somebody else owns is left to them, and said.
+// It runs kubectl, with its contexts and credentials; kubectl apply -k of the
+// same folder does the same. The objects are applied server-side by the field
+// manager "millrace". A field that has another owner is left alone and reported.
 package install
 
 import (
@@ -25,28 +24,30 @@ import (
 	"millrace.dev/triggers"
 )
 
-// FieldManager owns what is applied.
+// FieldManager is the field manager of the applied objects.
 const FieldManager = "millrace"
 
-// Options of an installation.
+// Options configure an installation.
 type Options struct {
-	// Overlay is one of Overlays, or a folder with a kustomization of one's own.
+	// Overlay is one of Overlays, or a folder with another kustomization.
 	Overlay string
-	// Kubectl is the program; Context and Kubeconfig are its flags, its own
-	// choice when empty.
+	// Kubectl is the program. Context and Kubeconfig are its flags; if empty,
+	// kubectl's defaults apply.
 	Kubectl, Context, Kubeconfig string
-	// Pipelines are folders: of a pipeline, or of pipelines. The ConfigMap
-	// pipelines is left as it is without.
+	// Pipelines are folders of one or several pipelines. If it is empty, the
+	// ConfigMap pipelines is left unchanged.
 	Pipelines []string
+	// Users makes the Secrets of the NATS users, prints their public keys to Out, and applies nothing else.
+	Users bool
 	// DryRun prints the objects to Out and applies nothing.
 	DryRun bool
 	// Timeout bounds the wait for everything to be ready.
 	Timeout time.Duration
-	// Out gets the objects of a dry run, Progress what is going on.
+	// Out receives the objects of a dry run, Progress a line for each step.
 	Out, Progress io.Writer
 }
 
-// Overlays are the names of those that come along.
+// Overlays returns the names of the embedded overlays.
 func Overlays() []string {
 	entries, _ := fs.ReadDir(knative.Files, "overlays") // embedded
 	var names []string
@@ -56,8 +57,7 @@ func Overlays() []string {
 	return names
 }
 
-// Run installs, or brings an installation up to date. Run again it changes
-// nothing that is as it should be.
+// Run installs Millrace or updates an installation. It is idempotent.
 func Run(ctx context.Context, o Options) error {
 	k, err := findKubectl(o)
 	if err != nil {
@@ -68,6 +68,16 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	in := read(objects)
+	if o.Users {
+		u, err := in.usersOf(ctx, k)
+		if err == nil {
+			err = u.apply(ctx, k, in, o)
+		}
+		if err != nil {
+			return err
+		}
+		return u.printKeys(o)
+	}
 	problems := in.check(ctx, k)
 	if o.DryRun {
 		if _, err := o.Out.Write(objects); err != nil {
@@ -78,7 +88,17 @@ func Run(ctx context.Context, o Options) error {
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("nothing was applied:\n%w", err)
 	}
-	fmt.Fprintf(o.Progress, "the cluster has what is needed; applying %d objects to the namespace %s\n", len(in.objects), in.namespace)
+	fmt.Fprintf(o.Progress, "the cluster meets all requirements; applying %d objects to the namespace %s\n", len(in.objects), in.namespace)
+	u, err := in.usersOf(ctx, k)
+	if err == nil {
+		err = u.apply(ctx, k, in, o)
+	}
+	if err != nil {
+		return err
+	}
+	if err := in.makeToken(ctx, k, o.Progress); err != nil {
+		return err
+	}
 	if _, err := k.run(ctx, objects, "apply", "--server-side", "--field-manager="+FieldManager, "-f", "-"); err != nil {
 		return fmt.Errorf("apply: %w%s", err, conflictHint(err))
 	}
@@ -91,10 +111,10 @@ func conflictHint(err error) string {
 	if !strings.Contains(err.Error(), "conflict") {
 		return ""
 	}
-	return "\nSomebody else owns these fields. They are left as they are: take them out of the overlay, or have their owner give them up"
+	return "\nThese fields have another owner and are left unchanged: remove them from the overlay, or have their owner release them"
 }
 
-// render is everything that is applied, as kustomize builds it.
+// render returns all objects as YAML, as kustomize builds them.
 func (o Options) render(ctx context.Context, k *kubectl) ([]byte, error) {
 	folder := o.Overlay
 	if slices.Contains(Overlays(), o.Overlay) {
@@ -121,7 +141,7 @@ func (o Options) render(ctx context.Context, k *kubectl) ([]byte, error) {
 	return slices.Concat(objects, []byte("---\n"), pipelines), err
 }
 
-// unpack writes the manifests as the tree has them, since they refer to each other.
+// unpack writes the manifests in their folders, since they refer to each other.
 func unpack(root string) error {
 	for at, files := range map[string]fs.FS{path.Join("deploy", "knative"): knative.Files, "triggers": triggers.Files()} {
 		if err := os.CopyFS(filepath.Join(root, filepath.FromSlash(at)), files); err != nil {

@@ -19,6 +19,7 @@ import (
 // What comes along in the program is what lies in the tree, and whole: every
 // path of a kustomization leads to something.
 func TestUnpack(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	if err := unpack(root); err != nil {
 		t.Fatal(err)
@@ -50,9 +51,10 @@ func TestUnpack(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, object, why string }{
 		{"a Service", `{"kind": "Service", "apiVersion": "serving.knative.dev/v1", "metadata": {"generation": 2}, "status": {"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "True"}]}}`, ""},
-		{"not seen yet", `{"kind": "Service", "apiVersion": "serving.knative.dev/v1", "metadata": {"generation": 2}, "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}}`, "Knative has not looked at it yet"},
+		{"not seen yet", `{"kind": "Service", "apiVersion": "serving.knative.dev/v1", "metadata": {"generation": 2}, "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}}`, "Knative has not reconciled it yet"},
 		{"no image", `{"kind": "Service", "apiVersion": "serving.knative.dev/v1", "metadata": {"generation": 1}, "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": "RevisionFailed", "message": "no image"}]}}`, "RevisionFailed no image"},
 		{"a Deployment", `{"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1}}`, ""},
 		{"old pods", `{"kind": "StatefulSet", "apiVersion": "apps/v1", "metadata": {"generation": 1}, "spec": {"replicas": 3}, "status": {"observedGeneration": 1, "readyReplicas": 2, "updatedReplicas": 3}}`, "2 of 3 pods are ready"},
@@ -68,6 +70,7 @@ func TestReady(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
+	t.Parallel()
 	for version, want := range map[string]bool{"1.16.3": true, "v1.17.0": false, "1.20": false, "devel": false, "20260120-abc": false, "": false} {
 		if older(version, oldestKnative) != want {
 			t.Errorf("%q", version)
@@ -82,6 +85,7 @@ func TestVersions(t *testing.T) {
 }
 
 func TestResources(t *testing.T) {
+	t.Parallel()
 	for kind, want := range map[string]string{
 		"v1/Secret": "secrets", "networking.k8s.io/v1/NetworkPolicy": "networkpolicies.networking.k8s.io",
 		"serving.knative.dev/v1/Service": "services.serving.knative.dev", "apps/v1/StatefulSet": "statefulsets.apps",
@@ -96,6 +100,7 @@ func TestResources(t *testing.T) {
 // A pipeline with tables goes as its bundle, one without as its file; the
 // gateway reads both.
 func TestPipelines(t *testing.T) {
+	t.Parallel()
 	examples := filepath.Join("..", "..", "..", "config", "examples")
 	text, err := configMap([]string{filepath.Join(examples, "flights"), filepath.Join(examples, "diabetes")}, "millrace")
 	if err != nil {
@@ -121,6 +126,7 @@ func TestPipelines(t *testing.T) {
 }
 
 func TestWithoutKubectl(t *testing.T) {
+	t.Parallel()
 	err := Run(context.Background(), Options{Overlay: "local", Kubectl: "no-such-kubectl"})
 	if err == nil || !strings.Contains(err.Error(), "is not in PATH: install it") {
 		t.Error(err)

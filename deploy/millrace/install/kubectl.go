@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// kubectl is the program that speaks with the cluster.
+// kubectl runs the program kubectl.
 type kubectl struct {
 	path  string
 	flags []string
@@ -21,7 +21,7 @@ func findKubectl(o Options) (*kubectl, error) {
 	name := cmp.Or(o.Kubectl, "kubectl")
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not in PATH: install it (https://kubernetes.io/docs/tasks/tools), since the cluster is reached by it", name)
+		return nil, fmt.Errorf("%s is not in PATH: install it (https://kubernetes.io/docs/tasks/tools), which millrace deploy uses to reach the cluster", name)
 	}
 	k := &kubectl{path: path}
 	if o.Context != "" {
@@ -33,8 +33,8 @@ func findKubectl(o Options) (*kubectl, error) {
 	return k, nil
 }
 
-// run runs kubectl with the input and gives its output. The error is what it
-// said.
+// run runs kubectl with the input and returns its output. An error has what it
+// wrote on standard error.
 func (k *kubectl) run(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	c := exec.CommandContext(ctx, k.path, append(args, k.flags...)...)
 	var out, said bytes.Buffer
@@ -52,7 +52,7 @@ func (k *kubectl) run(ctx context.Context, input []byte, args ...string) ([]byte
 	return out.Bytes(), fmt.Errorf("kubectl %s: %w", args[0], err)
 }
 
-// get decodes what kubectl get says, as JSON.
+// get decodes the JSON output of kubectl get.
 func (k *kubectl) get(ctx context.Context, into any, args ...string) error {
 	out, err := k.run(ctx, nil, append([]string{"get", "--ignore-not-found", "-o", "json"}, args...)...)
 	if err != nil || len(bytes.TrimSpace(out)) == 0 {

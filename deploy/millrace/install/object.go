@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// object is what is looked at of a Kubernetes object.
+// object has the fields of a Kubernetes object that are read.
 type object struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -27,13 +27,13 @@ type object struct {
 	Status status            `json:"status"`
 }
 
-// status is of all kinds that are waited for.
+// status has the status fields of all kinds that are waited for.
 type status struct {
 	ObservedGeneration int64       `json:"observedGeneration"`
 	ReadyReplicas      int64       `json:"readyReplicas"`
 	UpdatedReplicas    int64       `json:"updatedReplicas"`
 	Conditions         []condition `json:"conditions"`
-	URL                string      `json:"url"` // where a Service of Knative's answers
+	URL                string      `json:"url"` // of a Knative Service
 	ContainerStatuses  []struct {
 		State struct {
 			Waiting struct {
@@ -53,7 +53,7 @@ type condition struct {
 
 func (o object) String() string { return o.Kind + " " + o.Metadata.Name }
 
-// group is the API group, "" for the core.
+// group returns the API group, "" for the core group.
 func (o object) group() string {
 	group, _, ok := strings.Cut(o.APIVersion, "/")
 	if !ok {
@@ -62,7 +62,7 @@ func (o object) group() string {
 	return group
 }
 
-// resource is the kind as the API names it: services.serving.knative.dev.
+// resource returns the resource name, such as services.serving.knative.dev.
 func (o object) resource() string {
 	name := strings.ToLower(o.Kind)
 	switch {
@@ -76,8 +76,8 @@ func (o object) resource() string {
 	return strings.TrimSuffix(name+"."+o.group(), ".")
 }
 
-// ready says whether the object is as it should be, and why not. A kind that
-// has no state is ready once it is there.
+// ready reports whether the object is ready, and if not, why. A kind without
+// conditions is ready once it exists.
 func (o object) ready() (ok bool, why string) {
 	wanted := int64(1)
 	if o.Spec.Replicas != nil {
@@ -91,17 +91,17 @@ func (o object) ready() (ok bool, why string) {
 		return true, ""
 	}
 	if o.Status.ObservedGeneration != o.Metadata.Generation {
-		return false, "Knative has not looked at it yet"
+		return false, "Knative has not reconciled it yet"
 	}
 	for _, c := range o.Status.Conditions {
 		if c.Type == "Ready" && c.Status != "True" {
-			return false, cmp.Or(strings.TrimSpace(c.Reason+" "+c.Message), "it says not why")
+			return false, cmp.Or(strings.TrimSpace(c.Reason+" "+c.Message), "no reason is reported")
 		}
 	}
 	return true, ""
 }
 
-// isWaitedFor says whether the kind has a state to wait for.
+// isWaitedFor reports whether the kind has conditions to wait for.
 func (o object) isWaitedFor() bool {
 	switch o.group() {
 	case "serving.knative.dev", "eventing.knative.dev", "sources.knative.dev":
@@ -110,21 +110,32 @@ func (o object) isWaitedFor() bool {
 	return o.Kind == "Deployment" || o.Kind == "StatefulSet"
 }
 
-// installation is what is applied.
+// installation is the set of objects to apply.
 type installation struct {
 	namespace string
 	objects   []object
-	// text is all of it as YAML.
+	// text is all objects as YAML.
 	text string
 }
 
-// read reads the objects of a stream of YAML.
+// document returns the YAML of the first object of the kind, nil if there is no such object.
+func (in installation) document(kind string) []byte {
+	for doc := range strings.SplitSeq(in.text, "\n---\n") {
+		var o object
+		if yaml.Unmarshal([]byte(doc), &o) == nil && o.Kind == kind {
+			return []byte(doc)
+		}
+	}
+	return nil
+}
+
+// read parses the objects in a YAML stream.
 func read(stream []byte) installation {
 	in := installation{text: string(stream)}
 	for doc := range bytes.SplitSeq(stream, []byte("\n---\n")) {
 		var o object
 		if yaml.Unmarshal(doc, &o) != nil || o.Kind == "" {
-			continue // kubectl says what is wrong with it
+			continue // kubectl reports what is wrong with it
 		}
 		if o.Kind == "Namespace" {
 			in.namespace = o.Metadata.Name

@@ -12,12 +12,12 @@ import (
 	"millrace.dev/config"
 )
 
-// largestConfigMap is what Kubernetes takes.
+// largestConfigMap is Kubernetes's limit for a ConfigMap, in bytes.
 const largestConfigMap = 1 << 20
 
-// configMap is the ConfigMap pipelines of the pipelines in the folders: the
-// file of one that has nothing beside it, the bundle of another. Every mistake
-// is reported at once.
+// configMap returns the ConfigMap pipelines for the pipelines in the folders. It
+// has the pipeline file of a pipeline without other files, and the bundle of any
+// other. All mistakes are reported at once.
 func configMap(folders []string, namespace string) ([]byte, error) {
 	files, bundles := map[string]string{}, map[string][]byte{}
 	var errs []error

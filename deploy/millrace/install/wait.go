@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// lookAgain is how often the cluster is asked while it is waited for.
-const lookAgain = 2 * time.Second
+// pollInterval is the time between two queries of the cluster.
+const pollInterval = 2 * time.Second
 
-// wait waits until everything that was applied is ready, and tells what has
-// become so. At the end of ctx it says what is not, and why.
+// wait waits until all applied objects are ready, and reports each one. When
+// ctx ends, the error lists the others with the reasons.
 func (in installation) wait(ctx context.Context, k *kubectl, progress io.Writer) error {
 	wanted := map[string]object{}
 	for _, o := range in.objects {
@@ -25,7 +25,7 @@ func (in installation) wait(ctx context.Context, k *kubectl, progress io.Writer)
 	}
 	total, began := len(wanted), time.Now()
 	reasons := map[string]string{}
-	var door string
+	var address string
 	for {
 		for _, name := range slices.Sorted(maps.Keys(wanted)) {
 			o := wanted[name]
@@ -38,34 +38,35 @@ func (in installation) wait(ctx context.Context, k *kubectl, progress io.Writer)
 			}
 			ok, why := now.ready()
 			if now.Kind == "" {
-				ok, why = false, "it is not there"
+				ok, why = false, "it does not exist"
 			}
 			if reasons[name] = why; ok {
 				delete(wanted, name)
 				if o.Metadata.Name == "gateway" && o.Kind == "Service" {
-					door = now.Status.URL
+					address = now.Status.URL
 				}
 				fmt.Fprintf(progress, "%2d of %d ready: %s\n", total-len(wanted), total, name)
 			}
 		}
 		if len(wanted) == 0 {
 			fmt.Fprintf(progress, "Millrace is ready in the namespace %s after %s\n", in.namespace, time.Since(began).Round(time.Second))
-			if door != "" { // an overlay may have none
-				fmt.Fprintf(progress, "this command speaks to it with: export MILLRACE_SERVER=%s\n", door)
+			if address != "" { // an overlay may lack the Service
+				fmt.Fprintf(progress, "to use it with this command: export MILLRACE_SERVER=%s\n", address)
 			}
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return in.unready(context.WithoutCancel(ctx), k, slices.Sorted(maps.Keys(wanted)), reasons)
-		case <-time.After(lookAgain):
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
-// unready says what is not ready, and what its pods say.
+// unready returns an error that lists the objects that are not ready, with the
+// state of their pods.
 func (in installation) unready(ctx context.Context, k *kubectl, names []string, reasons map[string]string) error {
-	errs := []error{errors.New("it was applied, and this is not ready")}
+	errs := []error{errors.New("the objects were applied, but these are not ready")}
 	for _, name := range names {
 		errs = append(errs, fmt.Errorf("%s: %s", name, reasons[name]))
 	}

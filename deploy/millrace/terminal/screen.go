@@ -1,8 +1,8 @@
-// Package terminal shows things to people: lines, tables and trees, in colour
-// where there is a terminal that wants it, and plain where there is none.
+// Package terminal prints lines, tables and trees, coloured on terminals that
+// support it and plain elsewhere.
 //
-// Text that came from outside (keys, reasons, logs) is cleaned of control
-// characters before it is shown, so that no upload can write to a terminal.
+// Control characters are removed from text that came from outside (keys,
+// reasons, logs), so that an upload cannot send commands to a terminal.
 package terminal
 
 import (
@@ -18,32 +18,32 @@ import (
 	"github.com/charmbracelet/x/term"
 )
 
-// Tone says what a text means, so that it may be coloured.
+// Tone is the meaning of a text, which decides its colour.
 type Tone int
 
-// The tones of text.
+// The tones.
 const (
 	Plain  Tone = iota
 	Good        // passed, approved, champion
 	Bad         // failed, rejected
 	Warn        // drift, waiting
-	Faint       // what can be skipped
-	Strong      // what was asked for
+	Faint       // details
+	Strong      // headings and answers
 )
 
-// Screen is a stream that a person may read. It is not safe for concurrent use.
+// Screen is an output stream for people. It is not safe for concurrent use.
 type Screen struct {
 	w      io.Writer
 	styles [Strong + 1]lipgloss.Style
-	// width of the terminal, 0 where there is none and lines may be long.
+	// width of the terminal; 0 without one, and lines are not cut.
 	width int
 	now   func() time.Time
-	// transient is whether the line that the cursor is in will be overwritten.
+	// transient is whether the current line will be overwritten.
 	transient bool
 }
 
-// New is a screen on w. A file that is a terminal has a width, and colours
-// unless NO_COLOR is set; everything else has neither.
+// New returns a screen on w. A terminal has a width, and colours unless NO_COLOR
+// is set; other streams have neither.
 func New(w io.Writer) *Screen {
 	r := lipgloss.NewRenderer(w)
 	s := &Screen{w: w, now: time.Now}
@@ -60,16 +60,16 @@ func New(w io.Writer) *Screen {
 	return s
 }
 
-// At makes the screen tell times relative to now, for tests.
+// At makes the screen print times relative to now, for tests.
 func (s *Screen) At(now time.Time) *Screen {
 	s.now = func() time.Time { return now }
 	return s
 }
 
-// IsTerminal tells whether a person is likely to watch.
+// IsTerminal reports whether the stream is a terminal.
 func (s *Screen) IsTerminal() bool { return s.width > 0 }
 
-// Styled is the text, cleaned, in its tone.
+// Styled returns the cleaned text in a tone.
 func (s *Screen) Styled(t Tone, text string) string {
 	if t == Plain || text == "" {
 		return Clean(text)
@@ -77,7 +77,7 @@ func (s *Screen) Styled(t Tone, text string) string {
 	return s.styles[t].Render(Clean(text))
 }
 
-// Line writes one line of what Styled made, or of plain text.
+// Line writes one line from results of Styled or Clean.
 func (s *Screen) Line(parts ...string) {
 	s.clear()
 	fmt.Fprintln(s.w, strings.TrimRight(strings.Join(parts, ""), " "))
@@ -96,7 +96,7 @@ func (s *Screen) Progress(text string) {
 	s.transient = true
 }
 
-// clear takes a line of progress away.
+// clear erases a line of progress.
 func (s *Screen) clear() {
 	if s.transient {
 		fmt.Fprint(s.w, "\r\x1b[K")
@@ -104,11 +104,11 @@ func (s *Screen) clear() {
 	}
 }
 
-// Done takes a line of progress away that nothing has overwritten.
+// Done erases a line of progress that has not been overwritten.
 func (s *Screen) Done() { s.clear() }
 
-// Clean is the text without control characters and what terminals take for
-// commands, on one line.
+// Clean returns the text on one line, without control characters and terminal
+// escape sequences.
 func Clean(text string) string {
 	if strings.ContainsRune(text, '\x1b') {
 		text = ansi.Strip(text)
@@ -124,7 +124,7 @@ func Clean(text string) string {
 	}, text)
 }
 
-// Lines are the lines of a text of several, cleaned one by one.
+// Lines splits a text into lines and cleans each.
 func Lines(text string) []string {
 	text = strings.Trim(text, "\r\n")
 	if text == "" {

@@ -8,22 +8,22 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Column is the head of a column.
+// Column is the heading and the layout of a column.
 type Column struct {
 	Title string
 	// Right aligns numbers.
 	Right bool
-	// Rest lets the column be cut so that the table fits the terminal.
+	// Rest allows the column to be cut so that the table fits the terminal.
 	Rest bool
 }
 
-// Left is a column of texts.
+// Left returns a left-aligned column, for text.
 func Left(title string) Column { return Column{Title: title} }
 
-// Right is a column of numbers.
+// Right returns a right-aligned column, for numbers.
 func Right(title string) Column { return Column{Title: title, Right: true} }
 
-// Rest is a column of texts that may be cut.
+// Rest returns a left-aligned column that may be cut.
 func Rest(title string) Column { return Column{Title: title, Rest: true} }
 
 // Cell is one value of a table.
@@ -32,21 +32,21 @@ type Cell struct {
 	Tone Tone
 }
 
-// Text is a plain cell.
+// Text returns a plain cell.
 func Text(text string) Cell { return Cell{Text: text} }
 
-// Toned is a cell with a meaning.
+// Toned returns a cell with a tone.
 func Toned(t Tone, text string) Cell { return Cell{text, t} }
 
 const gap = "  "
 
-// Table writes rows under the heads of their columns, if any has one. A column
-// without any value is left out.
+// Table writes rows under the column headings, if there are any. A column
+// without values is left out.
 func (s *Screen) Table(columns []Column, rows [][]Cell) {
 	s.IndentedTable("", columns, rows)
 }
 
-// IndentedTable is Table with something before each line.
+// IndentedTable is Table with a prefix before each line.
 func (s *Screen) IndentedTable(indent string, columns []Column, rows [][]Cell) {
 	columns, rows = filled(columns, rows)
 	widths := make([]int, len(columns))
@@ -84,7 +84,7 @@ func (s *Screen) IndentedTable(indent string, columns []Column, rows [][]Cell) {
 	}
 }
 
-// filled leaves out the columns in which no row has anything.
+// filled leaves out the columns in which every cell is empty.
 func filled(columns []Column, rows [][]Cell) ([]Column, [][]Cell) {
 	var keep []int
 	for i := range columns {
@@ -106,7 +106,7 @@ func filled(columns []Column, rows [][]Cell) ([]Column, [][]Cell) {
 	return heads, out
 }
 
-// fit narrows the columns that may be cut to what the terminal has room for.
+// fit narrows the columns that may be cut until the table fits the terminal.
 func (s *Screen) fit(columns []Column, widths []int, indent int) {
 	if s.width == 0 {
 		return
@@ -124,5 +124,5 @@ func (s *Screen) fit(columns []Column, widths []int, indent int) {
 	}
 }
 
-// cut shortens a text to a width, with a sign that it did.
+// cut shortens a text to a width and marks that with an ellipsis.
 func cut(text string, width int) string { return ansi.Truncate(text, max(width, 1), "…") }

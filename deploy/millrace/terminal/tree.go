@@ -7,15 +7,15 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Node is a line of a tree, and what stands below it.
+// Node is a line of a tree with its children.
 type Node struct {
-	// Head stands at the node, Below on lines of their own beneath it.
+	// Head is the node's line; Below are further lines beneath it.
 	Head  string
 	Below []string
 	Nodes []*Node
 }
 
-// Tree writes a node and everything below it with box-drawing lines.
+// Tree writes a node and its subtree with box-drawing characters.
 func (s *Screen) Tree(n *Node) {
 	s.branch(n, "", "")
 }
@@ -41,7 +41,7 @@ func (s *Screen) branch(n *Node, first, rest string) {
 	}
 }
 
-// wrapped breaks a text that has something before it to the terminal's width.
+// wrapped breaks a text, indented by before columns, to the terminal's width.
 func (s *Screen) wrapped(text string, before int) []string {
 	const least = 30
 	if s.width == 0 || before+lipgloss.Width(text) <= s.width {

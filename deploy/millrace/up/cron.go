@@ -2,27 +2,25 @@ package up
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/robfig/cron/v3"
 
 	"millrace.dev/events"
-	"millrace.dev/functions/gateway"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/triggers"
 )
 
-// schedule is one cron line: of the system, or of a pipeline.
+// schedule is one cron schedule, of the system or of a pipeline.
 type schedule struct {
 	pipeline, name, action string
 	when                   cron.Schedule
 }
 
-// startCron ticks for the system's schedules and for those of the configured
-// pipelines. What was missed while nothing ran ticks once, for the newest due
-// time.
+// startCron ticks for the schedules of the system and of the configured
+// pipelines. A schedule that was due while the system did not run ticks once,
+// for its newest due time.
 func (s *system) startCron(ctx context.Context) error {
 	_, system, err := triggers.Embedded()
 	if err != nil {
@@ -49,20 +47,16 @@ func (s *system) startCron(ctx context.Context) error {
 			all = append(all, schedule{p.Name, c.Name, c.Do, when})
 		}
 	}
-	gate, ok := s.functions[0].function.(*gateway.F)
-	if !ok {
-		return errors.New("the gateway is not the first function")
-	}
 	now := time.Now()
-	if err := s.catchUp(ctx, gate, all, now); err != nil {
+	if err := s.catchUp(ctx, all, now); err != nil {
 		return err
 	}
 	runner := cron.New()
 	for _, c := range all {
-		runner.Schedule(c.when, cron.FuncJob(func() { s.tick(ctx, gate, c, time.Now()) }))
+		runner.Schedule(c.when, cron.FuncJob(func() { s.tick(ctx, c, time.Now()) }))
 	}
 	runner.Start()
-	s.onStop("cron", func(ctx context.Context) error {
+	s.service.OnStop("cron", func(ctx context.Context) error {
 		select {
 		case <-runner.Stop().Done():
 		case <-ctx.Done():
@@ -79,18 +73,18 @@ func parseCron(spec, zone string) (cron.Schedule, error) {
 	return cron.ParseStandard("CRON_TZ=" + zone + " " + spec)
 }
 
-// tick says that the schedule is due at the minute of now.
-func (s *system) tick(ctx context.Context, gate *gateway.F, c schedule, now time.Time) {
-	err := gate.Tick(ctx, events.ScheduleTicked{
+// tick reports to the gateway that the schedule is due at the minute of now.
+func (s *system) tick(ctx context.Context, c schedule, now time.Time) {
+	err := s.gateway.Tick(ctx, events.ScheduleTicked{
 		Schedule: c.name, Action: c.action, Pipeline: c.pipeline, Due: now.UTC().Truncate(time.Minute).Format(time.RFC3339),
 	})
 	if err != nil && ctx.Err() == nil {
-		s.logger.Error("a schedule could not tick", "schedule", c.name, "pipeline", c.pipeline, "error", err)
+		s.logger.Error("the tick of a schedule failed", "schedule", c.name, "pipeline", c.pipeline, "error", err)
 	}
 }
 
-// catchUp ticks once for each schedule that was due since it last ticked.
-func (s *system) catchUp(ctx context.Context, gate *gateway.F, all []schedule, now time.Time) error {
+// catchUp ticks once for each schedule that was due after its last tick.
+func (s *system) catchUp(ctx context.Context, all []schedule, now time.Time) error {
 	type key struct{ pipeline, name string }
 	last := map[key]time.Time{}
 	for e, err := range s.log.Read(ctx, eventlog.Filter{Types: []string{events.ScheduleTicked{}.EventType()}}) {
@@ -109,20 +103,20 @@ func (s *system) catchUp(ctx context.Context, gate *gateway.F, all []schedule, n
 	for _, c := range all {
 		before, ticked := last[key{c.pipeline, c.name}]
 		if !ticked || c.action == "tick" {
-			continue // a schedule that is new has missed nothing; a tick says only what time it is
+			continue // a new schedule has missed nothing, and the system's tick only tells the time
 		}
 		if missed := newestBetween(c.when, before, now); !missed.IsZero() {
-			s.tick(ctx, gate, c, missed)
+			s.tick(ctx, c, missed)
 		}
 	}
 	return nil
 }
 
 // newestBetween is the newest due time after from and not after to, zero if
-// there is none.
+// nothing was due.
 func newestBetween(when cron.Schedule, from, to time.Time) (newest time.Time) {
-	// A year of minutely ticks would be long to walk: beyond a day only the
-	// last day is looked at, once something is known to be due.
+	// Iterating over a year of minutely ticks would take long. If more than a
+	// day has passed and something was due, only the last day is searched.
 	for t := when.Next(from); !t.IsZero() && !t.After(to); t = when.Next(t) {
 		newest = t
 		if day := to.Add(-24 * time.Hour); t.Before(day) {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"millrace.dev/deploy/millrace/replay"
+	"millrace.dev/deploy/replay"
 	driftcheck "millrace.dev/functions/drift-check"
 	"millrace.dev/functions/evaluate"
 	"millrace.dev/functions/gateway"
@@ -18,10 +17,16 @@ import (
 	"millrace.dev/functions/promote"
 	trainlauncher "millrace.dev/functions/train-launcher"
 	"millrace.dev/functions/validate"
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/function"
+	"millrace.dev/shared/service"
 )
 
-// part is one function of the system.
+// Tasks are what the program that runs the functions does in processes of its
+// own: see [apart.Main].
+var Tasks = slices.Concat(ingest.Tasks, evaluate.Tasks)
+
+// part is one of the functions in the system.
 type part struct {
 	name     string
 	function function.Function
@@ -29,43 +34,49 @@ type part struct {
 	instance *function.Instance
 }
 
-// makeFunctions makes every function from its part of the environment. They
-// start from the end of the chain to its beginning, so that no event waits for
-// the one that comes next.
-func (s *system) makeFunctions(context.Context) (err error) {
-	if s.replays, err = s.deps("replay"); err != nil {
-		return err
-	}
+// makeFunctions makes every function from its environment variables, from the
+// end of the chain to its beginning. They start in that order, so that no event
+// waits for its next function, and stop in reverse.
+func (s *system) makeFunctions() (err error) {
+	s.gateway, err = add(s, gateway.Name, func(c gateway.Config, d function.Deps) (*gateway.F, error) {
+		c.Replay = "" // the program replay is part of this process
+		return gateway.New(c, d)
+	})
 	return errors.Join(
-		add(s, gateway.Name, gateway.New),
-		add(s, inference.Name, inference.New),
-		add(s, driftcheck.Name, driftcheck.New),
-		add(s, promote.Name, promote.New),
-		add(s, evaluate.Name, evaluate.New),
-		add(s, trainlauncher.Name, trainlauncher.New),
-		add(s, validate.Name, validate.New),
-		add(s, ingest.Name, ingest.New),
+		err,
+		added(s, inference.Name, inference.New),
+		added(s, driftcheck.Name, driftcheck.New),
+		added(s, promote.Name, promote.New),
+		added(s, evaluate.Name, evaluate.New),
+		added(s, trainlauncher.Name, trainlauncher.New),
+		added(s, validate.Name, validate.New),
+		added(s, ingest.Name, ingest.New),
+		added(s, replay.Name, replay.New),
 	)
 }
 
-func add[C interface{ Validate() error }, F function.Function](s *system, name string, build func(C, function.Deps) (F, error)) error {
+func added[C interface{ Validate() error }, F function.Function](s *system, name string, build func(C, function.Deps) (F, error)) error {
+	_, err := add(s, name, build)
+	return err
+}
+
+func add[C interface{ Validate() error }, F function.Function](s *system, name string, build func(C, function.Deps) (F, error)) (f F, err error) {
 	config, err := env.ParseAs[C]()
 	if err == nil {
 		err = config.Validate()
 	}
 	if err != nil {
-		return fmt.Errorf("the environment of %s: %w", name, err)
+		return f, fmt.Errorf("the environment of %s: %w", name, err)
 	}
 	deps, err := s.deps(name)
 	if err != nil {
-		return err
+		return f, err
 	}
-	f, err := build(config, deps)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if f, err = build(config, deps); err != nil {
+		return f, fmt.Errorf("%s: %w", name, err)
 	}
 	s.functions = append(s.functions, part{name: name, function: f, deps: deps})
-	return nil
+	return f, nil
 }
 
 func (s *system) startFunctions(ctx context.Context) error {
@@ -76,31 +87,32 @@ func (s *system) startFunctions(ctx context.Context) error {
 			return err
 		}
 		p.instance = in
-		s.onStop(p.name, in.Stop)
+		s.service.OnStop(p.name, in.Stop)
 	}
 	return nil
 }
 
-// routes is everything that is answered at the one address.
-func (s *system) routes() http.Handler {
-	mux := http.NewServeMux()
+// routes returns the routes of the system's address.
+func (s *system) routes() *access.Mux {
+	mux := access.NewMux(s.guard)
 	for _, p := range s.functions {
-		if f, ok := p.function.(function.Server); ok {
-			f.Routes(mux)
-		}
+		p.instance.Routes(mux)
 	}
-	replay.Routes(mux, s.replays)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		for _, p := range s.functions {
-			if ready, ok := p.function.(function.Readier); ok {
-				if err := ready.Ready(r.Context()); err != nil {
-					http.Error(w, p.name+": "+err.Error(), http.StatusServiceUnavailable)
-					return
-				}
+	service.Health(mux, s.registry, s.ready)
+	return mux
+}
+
+// ready returns an error that names the functions that cannot work now.
+func (s *system) ready(ctx context.Context) error {
+	if err := s.log.Ready(ctx); err != nil {
+		return err
+	}
+	for _, p := range s.functions {
+		if f, ok := p.function.(function.Readier); ok {
+			if err := f.Ready(ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
 			}
 		}
-	})
-	return function.Plain(mux)
+	}
+	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"millrace.dev/config"
 )
 
-// loadPipelines loads each folder's pipeline, or the pipelines in its folders.
-// It reports the mistakes of all of them at once.
+// loadPipelines loads the pipeline in each folder, or those in its subfolders.
+// It reports all mistakes at once.
 func loadPipelines(folders []string) ([]*config.Loaded, error) {
 	var (
 		out  []*config.Loaded
@@ -34,7 +34,7 @@ func loadPipelines(folders []string) ([]*config.Loaded, error) {
 				continue
 			}
 			if other, ok := seen[l.Pipeline.Name()]; ok {
-				errs = append(errs, fmt.Errorf("%s and %s are both of the name %s; names of pipelines are their own", other, l.File, l.Pipeline.Name()))
+				errs = append(errs, fmt.Errorf("%s and %s both have the name %s; names of pipelines must be unique", other, l.File, l.Pipeline.Name()))
 			}
 			seen[l.Pipeline.Name()] = l.File
 			out = append(out, l)
@@ -59,7 +59,7 @@ func pipelineFolders(folder string) ([]string, error) {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no %s, and neither has a folder in it", folder, config.FileName)
+		return nil, fmt.Errorf("%s has no %s, nor has a folder in it", folder, config.FileName)
 	}
 	for i := range files {
 		files[i] = filepath.Dir(files[i])

@@ -1,9 +1,8 @@
-// Package up runs the whole of Millrace in one process: the event log
-// embedded, the artifacts in a folder, every function beside every other, one
-// address for all that is answered.
+// Package up runs the whole of Millrace in one process, with an embedded event
+// log, a folder of artifacts, all functions and one address.
 //
-// The functions are the same as on a cluster and know nothing of each other
-// here either: they hear the log, by pull, through the same triggers.
+// The functions are those of a cluster and as independent of each other: each
+// pulls its events from the log, through the same triggers.
 package up
 
 import (
@@ -11,57 +10,69 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace.dev/functions/gateway"
+	"millrace.dev/shared/access"
 	"millrace.dev/shared/artifact"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/eventlog/embedded"
 	"millrace.dev/shared/function"
+	"millrace.dev/shared/service"
 	"millrace.dev/shared/state"
 	"millrace.dev/shared/telemetry"
 )
 
-// Options of a system in one process.
+// Options configure a system in one process.
 type Options struct {
 	// Dir holds everything: the log, the artifacts, the runs.
 	Dir string
-	// Pipelines are folders: of a pipeline, or of pipelines.
+	// Pipelines are folders of one or several pipelines.
 	Pipelines []string
-	// Listen is the address of all that is answered; port 0 chooses one.
-	// Where other machines reach it, a token is required.
+	// Listen is the address to listen on; port 0 chooses a free one. If other
+	// machines can reach it, a token is required.
 	Listen string
-	// Token must come with every request but that for /healthz; TokenFile is
-	// a file that holds it. Nobody needs one without.
+	// Token has every role; TokenFile is a file that holds it. If both are empty
+	// and only this machine can connect, the token is in the file TokenFile of
+	// Dir, which is made at the first start.
 	Token, TokenFile string
-	// TLSCert and TLSKey are PEM files; with them all is answered over TLS.
+	// Access is a file of named tokens; the file AccessFile of Dir by default.
+	Access string
+	// Anonymous are the roles of callers without a token. By default they are read
+	// and predict if the token is that of Dir, and none otherwise.
+	Anonymous []string
+	// NoToken lets every caller do everything. Only this machine may then be able
+	// to connect.
+	NoToken bool
+	// TLSCert and TLSKey are PEM files; set, they turn on TLS.
 	TLSCert, TLSKey string
 	// NATS is the URL of an external server, "" for the embedded one.
 	NATS string
-	// Replicas is on how many of the external servers the log is kept, when it
-	// is made; 1 if 0.
+	// Replicas is the number of replicas of the log on external servers, used
+	// when it is created; 0 means 1.
 	Replicas int
-	// Artifacts is the URL of an artifact store elsewhere, "" for Dir.
+	// Artifacts is the URL of an artifact store, "" for a folder in Dir.
 	Artifacts string
-	// SyncAlways writes the embedded log through to the disk at each append.
+	// SyncAlways syncs the embedded log to disk after each append.
 	SyncAlways bool
 	// Drain bounds the time from the end of ctx to the end of Run.
 	Drain time.Duration
-	// Retry of failed handlings; the runtime's own when zero.
+	// Retry configures retries of failed handlings; zero means the runtime's
+	// defaults.
 	Retry  function.Retry
 	Logger *slog.Logger
-	// Started is called once everything answers, with the URL.
+	// Started is called with the system's URL once it is ready.
 	Started func(url string)
-	// Version is told by /api/status.
+	// Version is reported by /api/status.
 	Version string
 }
 
@@ -69,63 +80,47 @@ type Options struct {
 type system struct {
 	options   Options
 	logger    *slog.Logger
+	service   *service.Service
 	nc        *nats.Conn
 	trouble   func() error // of the embedded log
 	log       *eventlog.Log
 	states    *state.Store
 	artifacts *artifact.Store
 	registry  *prometheus.Registry
-	room      *function.Room
+	isolation *function.Isolation
 	functions []part
-	// replays is what replays of past decisions work with.
-	replays  function.Deps
-	token    function.Token
-	tls      *tls.Config
-	local    bool // only this machine reaches the address
-	teardown []step
-}
-
-// step ends one thing that was started.
-type step struct {
-	name string
-	stop func(context.Context) error
-}
-
-func (s *system) onStop(name string, stop func(context.Context) error) {
-	s.teardown = append(s.teardown, step{name, stop})
-}
-
-// stop undoes in the opposite order what was started.
-func (s *system) stop(ctx context.Context) error {
-	var errs []error
-	for _, t := range slices.Backward(s.teardown) {
-		if err := t.stop(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop %s: %w", t.name, err))
-		}
-	}
-	return errors.Join(errs...)
+	// gateway is one of the functions; cron sends its ticks through it.
+	gateway *gateway.F
+	guard   *access.Guard
+	tls     *tls.Config
 }
 
 // Run runs the system until ctx ends, then drains it.
+//
+// It listens first, so that clients that connect while the log is read wait
+// instead of being refused. It serves last, so that the server stops before the
+// functions do and they can write what answered requests left to write.
 func Run(ctx context.Context, o Options) (err error) {
-	s := &system{options: o, logger: o.Logger, registry: telemetry.Registry(), room: function.NewRoom()}
-	defer func() {
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
-		defer cancel()
-		err = errors.Join(err, s.stop(drain))
-	}()
+	logger := o.Logger.With("component", "up")
+	s := &system{
+		options: o, logger: logger, service: service.New(logger, o.Drain), registry: telemetry.Registry(), isolation: function.NewIsolation(),
+	}
+	defer func() { err = errors.Join(err, s.service.Stop(ctx)) }()
 	pipelines, err := loadPipelines(o.Pipelines)
 	if err := errors.Join(err, s.security()); err != nil {
 		return err
 	}
-	listener, err := s.listen(ctx)
-	if err != nil {
+	listener, err := s.service.Listen(ctx, o.Listen)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program listens on %s; stop that one, or choose another address with --listen", o.Listen)
+	case err != nil:
 		return err
 	}
 	if err := s.openStores(ctx); err != nil {
 		return err
 	}
-	if err := s.makeFunctions(ctx); err != nil {
+	if err := s.makeFunctions(); err != nil {
 		return err
 	}
 	for _, p := range pipelines {
@@ -133,43 +128,28 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	served := s.serve(ctx, listener)
 	if err := s.startFunctions(ctx); err != nil {
 		return err
 	}
 	if err := s.startCron(ctx); err != nil {
 		return err
 	}
+	s.service.Serve(ctx, listener, &http.Server{Handler: s.routes(), TLSConfig: s.tls})
 	if o.Started != nil {
 		o.Started(s.url(listener))
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-served:
-		return fmt.Errorf("serve: %w", err)
-	}
-}
-
-// listen takes the address first: whoever asks before the functions are there
-// waits, and is not refused.
-func (s *system) listen(ctx context.Context) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", s.options.Listen, err)
-	}
-	s.onStop("listener", func(context.Context) error {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-	return l, nil
+	return s.service.Wait(ctx)
 }
 
 func (s *system) openStores(ctx context.Context) error {
-	if err := os.MkdirAll(s.options.Dir, 0o750); err != nil {
-		return fmt.Errorf("make the folder: %w", err)
+	if err := os.MkdirAll(s.options.Dir, 0o700); err != nil {
+		return fmt.Errorf("create the folder: %w", err)
+	}
+	// The data is the user's alone, also where an earlier program made the folders.
+	for _, name := range []string{"artifacts", "cache", "log", "work"} {
+		if err := os.Chmod(filepath.Join(s.options.Dir, name), 0o700); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if err := s.connect(ctx); err != nil {
 		return err
@@ -177,7 +157,7 @@ func (s *system) openStores(ctx context.Context) error {
 	open, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var err error
-	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger, Replicas: s.options.Replicas, Trouble: s.trouble, Own: s.options.NATS == ""}); err != nil {
+	if s.log, err = eventlog.Open(open, s.nc, eventlog.Options{Logger: s.logger, Replicas: s.options.Replicas, Degraded: s.trouble, Embedded: s.options.NATS == ""}); err != nil {
 		return err
 	}
 	if s.states, err = state.NewStore(open, s.log, s.logger); err != nil {
@@ -194,7 +174,7 @@ func (s *system) openStores(ctx context.Context) error {
 	if s.artifacts, err = artifact.OpenStore(ctx, url, filepath.Join(s.options.Dir, "cache")); err != nil {
 		return err
 	}
-	s.onStop("artifact store", func(context.Context) error { return s.artifacts.Close() })
+	s.service.OnStop("artifact store", func(context.Context) error { return s.artifacts.Close() })
 	return nil
 }
 
@@ -204,47 +184,26 @@ func (s *system) connect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.onStop("event log", func(context.Context) error { server.Close(); return nil })
+		s.service.OnStop("event log", func(context.Context) error { server.Close(); return nil })
 		s.nc, s.trouble = server.Conn(), server.Trouble
 		return nil
 	}
 	nc, err := eventlog.Connect(s.options.NATS, nats.Name("millrace"), nats.ReconnectWait(500*time.Millisecond))
 	if err != nil {
-		return fmt.Errorf("reach the NATS server at %s: %w; start it with JetStream (nats-server -js), or leave --nats out to use the embedded one", eventlog.Address(s.options.NATS), err)
+		return fmt.Errorf("reach the NATS server at %s: %w; start it with JetStream (nats-server -js), or omit --nats to use the embedded one", eventlog.Address(s.options.NATS), err)
 	}
-	s.onStop("NATS connection", func(context.Context) error { nc.Close(); return nil })
+	s.service.OnStop("NATS connection", func(context.Context) error { nc.Close(); return nil })
 	s.nc = nc
 	return nil
 }
 
 func (s *system) deps(name string) (function.Deps, error) {
 	dir := filepath.Join(s.options.Dir, "work", name)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return function.Deps{}, fmt.Errorf("make the working folder of %s: %w", name, err)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return function.Deps{}, fmt.Errorf("create the working folder of %s: %w", name, err)
 	}
 	return function.Deps{
-		Log: s.log, States: s.states, Artifacts: s.artifacts, Metrics: s.registry, Dir: dir, Room: s.room,
-		Logger: s.logger.With("function", name),
+		Log: s.log, States: s.states, Artifacts: s.artifacts, Metrics: s.registry, Dir: dir, Isolation: s.isolation, Guard: s.guard,
+		Logger: s.options.Logger.With("component", name),
 	}, nil
-}
-
-// serve answers on the listener, over TLS if there is a certificate.
-func (s *system) serve(ctx context.Context, l net.Listener) <-chan error {
-	server := &http.Server{
-		Handler: newDoor(s.token, s.local, s.routes()), TLSConfig: s.tls, Protocols: function.Protocols(), ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-	}
-	failed := make(chan error, 1)
-	go func() {
-		serve := server.Serve
-		if s.tls != nil {
-			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
-		}
-		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
-			failed <- err
-		}
-	}()
-	s.onStop("server", server.Shutdown)
-	return failed
 }

@@ -1,6 +1,6 @@
-// Package wait tells from the events of a log how something ended that a
-// person waits for: an upload, a training, a registered model, a promotion. It
-// is a fold over events and knows no server and no clock.
+// Package wait derives from the event log how something ended that a command
+// waits for: an upload, a training, a registered model, a promotion. It is a
+// fold over events, without a server or a clock.
 package wait
 
 import (
@@ -9,42 +9,43 @@ import (
 	"millrace.dev/events"
 )
 
-// Until says how far a chain is followed.
+// Until is the point up to which a chain is followed.
 type Until int
 
-// How far a chain is followed.
+// The points up to which a chain can be followed.
 const (
-	// Served ends when the model that came of it has all traffic, or when
-	// nothing more comes of it.
+	// Served ends when the resulting model has all traffic, or when nothing
+	// more follows.
 	Served Until = iota
 	// Judged ends with the evaluation's verdict.
 	Judged
-	// Answered ends with the first thing that came of it.
+	// Answered ends with the first event that follows.
 	Answered
 )
 
-// Chain is what follows from one event. The zero value is not ready; use New.
+// Chain is the chain of events that follow from one event. Use New; the zero
+// value is not usable. It is not safe for concurrent use.
 type Chain struct {
 	until Until
-	ids   map[string]string // of the events that belong to it, with their types
+	ids   map[string]string // types of the chain's events, by id
 	root  string
 	runs  []string
-	// version is the model that came of it, 0 before it is known.
+	// version is the resulting model, 0 before it is known.
 	version int
 	// verdict is the last evaluation of the version.
 	verdict []events.Verdict
 	outcome *Outcome
-	// settled says that no event to come changes the outcome.
+	// settled means that no later event can change the outcome.
 	settled bool
 }
 
-// New follows what comes of the event with the id root.
+// New returns the chain of the event whose id is root.
 func New(root string, until Until) *Chain {
 	return &Chain{until: until, root: root, ids: map[string]string{root: ""}}
 }
 
-// carrier is the function by which the chain goes on from an event of a type:
-// what other functions make of that event does not end the chain.
+// carrier returns the function that continues the chain after an event of the
+// type. The results of other functions for that event do not end the chain.
 func carrier(eventType string) string {
 	switch eventType {
 	case events.ObjectUploaded{}.EventType(), events.ObjectRemoved{}.EventType():
@@ -61,7 +62,7 @@ func carrier(eventType string) string {
 	return ""
 }
 
-// See takes the next event of the log and tells whether it belongs to the
+// See takes the next event of the log and reports whether it belongs to the
 // chain. Events must come in the order of the log, the root or later.
 func (c *Chain) See(e events.Envelope) bool {
 	if e.ID == c.root {
@@ -79,15 +80,15 @@ func (c *Chain) See(e events.Envelope) bool {
 	return true
 }
 
-// Ended gives the outcome, nil while there is none. One that is not settled
-// stands unless another event of the chain comes within a moment: a handling
-// may have announced several.
+// Ended returns the outcome, nil before there is one. An outcome that is not
+// settled is final only if no other event of the chain follows at once: a commit
+// can have several events.
 func (c *Chain) Ended() (outcome *Outcome, settled bool) { return c.outcome, c.settled }
 
-// Version is the model that came of it, 0 before it is known.
+// Version returns the resulting model, 0 before it is known.
 func (c *Chain) Version() int { return c.version }
 
-// Run is the newest training that came of it, empty before the first.
+// Run returns the id of the newest resulting run, "" before the first.
 func (c *Chain) Run() string {
 	if len(c.runs) == 0 {
 		return ""
@@ -95,8 +96,8 @@ func (c *Chain) Run() string {
 	return c.runs[len(c.runs)-1]
 }
 
-// follows tells whether an event belongs to the chain: what it was announced
-// because of does, or its run, or the rollout of its version.
+// follows reports whether an event belongs to the chain: through its cause, its
+// run, or the rollout of its version.
 func (c *Chain) follows(e events.Envelope, d events.Data) bool {
 	if r, ok := d.(events.Reasoned); ok && slices.ContainsFunc(r.Because(), c.has) {
 		return true
@@ -104,7 +105,7 @@ func (c *Chain) follows(e events.Envelope, d events.Data) bool {
 	switch d := d.(type) {
 	case events.EventHandled:
 		of := c.ids[d.Event]
-		return c.has(d.Event) && d.Function == carrier(of) && of != (events.TrainingStarted{}).EventType() // that run goes on by itself
+		return c.has(d.Event) && d.Function == carrier(of) && of != (events.TrainingStarted{}).EventType() // the run continues by itself
 	case events.DeadLetterRecorded:
 		return c.has(d.Event.ID) && d.Function == carrier(c.ids[d.Event.ID])
 	case events.EventDeferred, events.DeadLetterClosed:
@@ -121,7 +122,8 @@ func (c *Chain) follows(e events.Envelope, d events.Data) bool {
 
 func (c *Chain) has(id string) bool { _, ok := c.ids[id]; return ok }
 
-// rolledOut is the version that a change of the route is about, 0 of anything else.
+// rolledOut returns the version that a change of the route is about, 0 for other
+// events.
 func rolledOut(d events.Data) int {
 	switch d := d.(type) {
 	case events.RolloutStarted:

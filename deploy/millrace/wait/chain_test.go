@@ -41,6 +41,7 @@ func handled(id, of, function, reason string) said {
 }
 
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	failed := said{"no", "run", events.TrainingFailed{Run: "r1", Reason: "exit 1", Hint: "look", LogTail: "boom"}}
 	rejected := said{"bad", "end", events.ModelRejected{Evaluation: events.Evaluation{Version: 2, Run: "r1", Reason: "worse", Verdicts: []events.Verdict{{Gate: "g"}}}}}
 	canary := said{"roll", "yes", events.RolloutStarted{Version: 2, Strategy: "canary"}}
@@ -48,7 +49,7 @@ func TestOutcomes(t *testing.T) {
 		name   string
 		until  wait.Until
 		stream []said
-		end    wait.End // "" while it goes on
+		end    wait.End // "" while it continues
 		reason string   // a part of it
 		open   bool     // it is not settled
 	}{
@@ -80,8 +81,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "worse", stream: []said{uploaded, ingested, validated, started, completed, rejected}, end: wait.Rejected, reason: "v2 was rejected: worse"},
 		{name: "live at once", stream: []said{uploaded, ingested, validated, started, completed, approved, promoted}, end: wait.Done, reason: "v2 is the champion, after v1"},
 		{name: "canary", stream: []said{uploaded, ingested, validated, started, completed, approved, canary, {"step", "batch", events.RolloutAdvanced{Version: 2, Step: 1}}}},
-		{name: "canary that goes back", stream: []said{uploaded, ingested, validated, started, completed, approved, canary, {"back", "batch", events.RolloutAborted{Version: 2, Reason: "slow"}}}, end: wait.Rejected, reason: "v2 went back: slow"},
-		{name: "a person is asked", stream: []said{uploaded, ingested, validated, started, completed, approved, {"roll", "yes", events.RolloutStarted{Version: 2, Strategy: "direct", Waits: true}}}, end: wait.Done, reason: "waits for a person's yes"},
+		{name: "canary that goes back", stream: []said{uploaded, ingested, validated, started, completed, approved, canary, {"back", "batch", events.RolloutAborted{Version: 2, Reason: "slow"}}}, end: wait.Rejected, reason: "v2 was rolled back: slow"},
+		{name: "a person is asked", stream: []said{uploaded, ingested, validated, started, completed, approved, {"roll", "yes", events.RolloutStarted{Version: 2, Strategy: "direct", Waits: true}}}, end: wait.Done, reason: "waits for approval"},
 		{
 			name:   "another rollout is under way",
 			stream: []said{uploaded, ingested, validated, started, completed, approved, handled("h", "yes", "promote", "v2 waits until the rollout of v1 has ended")},
@@ -99,12 +100,12 @@ func TestOutcomes(t *testing.T) {
 		{name: "labels only", stream: []said{uploaded, {"lab", "up", events.LabelsIngested{Object: object("l"), Rows: 3, Matched: 3}}}, end: wait.Done, reason: "3 labels", open: true},
 		{name: "labels with their partition", stream: []said{uploaded, {"lab", "up", events.LabelsIngested{Rows: 3, Matched: 3}}, ingested}},
 		{name: "judged", until: wait.Judged, stream: []said{{"up", "", events.EvaluationRequested{Version: 2}}, {"yes", "up", approved.data}}, end: wait.Done, reason: "v2 approved"},
-		{name: "answered", until: wait.Answered, stream: []said{{"up", "", events.RollbackRequested{}}, {"back", "up", events.RolloutAborted{Version: 2, Reason: "asked"}}}, end: wait.Done, reason: "v2 goes back", open: true},
+		{name: "answered", until: wait.Answered, stream: []said{{"up", "", events.RollbackRequested{}}, {"back", "up", events.RolloutAborted{Version: 2, Reason: "asked"}}}, end: wait.Done, reason: "rollout of v2 aborted", open: true},
 		{name: "not done", until: wait.Answered, stream: []said{{"up", "", events.RollbackRequested{}}, handled("h", "up", "promote", "nowhere to go")}, end: wait.GivenUp, reason: "nothing was done: nowhere to go", open: true},
 		{
 			name: "done though a record stands beside it", until: wait.Answered,
 			stream: []said{{"up", "", events.RollbackRequested{}}, handled("h", "up", "promote", "announced rollout.aborted"), {"back", "up", events.RolloutAborted{Version: 2, Reason: "asked"}}},
-			end:    wait.Done, reason: "v2 goes back", open: true,
+			end:    wait.Done, reason: "rollout of v2 aborted", open: true,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,6 +128,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestOutcomeSaysWhatAPersonNeeds(t *testing.T) {
+	t.Parallel()
 	chain := wait.New("up", wait.Served)
 	for _, s := range []said{uploaded, ingested, validated, started, {"no", "run", events.TrainingFailed{Run: "r1", Reason: "exit 1", Hint: "look", LogTail: "boom"}}} {
 		if !chain.See(envelope(t, s)) {
@@ -139,6 +141,7 @@ func TestOutcomeSaysWhatAPersonNeeds(t *testing.T) {
 }
 
 func TestWhatDoesNotBelong(t *testing.T) {
+	t.Parallel()
 	chain := wait.New("up", wait.Served)
 	chain.See(envelope(t, uploaded))
 	for _, s := range []said{

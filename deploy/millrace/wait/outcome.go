@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"millrace.dev/events"
+	"millrace.dev/shared/summary"
 )
 
 // End is how a chain ended.
@@ -11,39 +12,40 @@ type End string
 
 // How a chain ends.
 const (
-	// Done: it came as far as it was followed, or needed to go no further.
+	// Done: it reached the point up to which it was followed, or nothing more was
+	// needed.
 	Done End = "done"
 	// Rejected: the data broke its contract, or the model failed a gate or a guardrail.
 	Rejected End = "rejected"
 	// Failed: the training failed.
 	Failed End = "failed"
-	// GivenUp: a function gave an event of the chain up, or did nothing where
-	// something was asked for.
+	// GivenUp: a function gave up an event of the chain, or did nothing about a
+	// request.
 	GivenUp End = "given up"
 )
 
 // Outcome is how a chain ended, and why.
 type Outcome struct {
 	End End `json:"end"`
-	// Reason is one sentence, Hint says what to do.
+	// Reason is one sentence; Hint says what to do.
 	Reason string `json:"reason"`
 	Hint   string `json:"hint,omitempty"`
 	// Event is the id of the event that ended it, Type its type.
 	Event string `json:"event"`
 	Type  string `json:"type"`
 	Run   string `json:"run,omitempty"`
-	// Version is the model that came of it.
+	// Version is the resulting model, 0 without a model.
 	Version int `json:"version,omitempty"`
-	// Problems are what is wrong with rejected data, Verdicts what the gates
-	// said of a model, Log the last lines of a failed training.
+	// Problems are those of rejected data, Verdicts those of the evaluation,
+	// and Log has the last lines of a failed training.
 	Problems []events.Problem `json:"problems,omitempty"`
 	Verdicts []events.Verdict `json:"verdicts,omitempty"`
 	Log      string           `json:"log,omitempty"`
 }
 
-// take goes on by one event that belongs to the chain.
+// take folds one event of the chain.
 func (c *Chain) take(e events.Envelope, d events.Data) {
-	c.outcome = nil // what was not settled did not stand
+	c.outcome = nil // an unsettled outcome is superseded
 	if c.until == Answered {
 		c.answer(e, d)
 		return
@@ -51,19 +53,19 @@ func (c *Chain) take(e events.Envelope, d events.Data) {
 	switch d := d.(type) {
 	case events.PartitionRejected:
 		if len(d.Problems) == 0 {
-			d.Problems = []events.Problem{{Check: d.Stage, Reason: "no reason is given"}}
+			d.Problems = []events.Problem{{Check: d.Stage, Reason: "no reason was recorded"}}
 		}
-		o := Outcome{Reason: rejection(d), Problems: d.Problems, Hint: "mend the file and upload it again under the same name"}
+		o := Outcome{Reason: rejection(d), Problems: d.Problems, Hint: "correct the file and upload it again under the same name"}
 		if d.Stage == "validate" {
 			o.Hint += "; the contract is spec.data of the pipeline file"
 		}
 		c.end(e, Rejected, o)
 	case events.LabelsIngested:
-		c.end(e, Done, Outcome{Reason: events.Summary(e)})
-		c.settled = false // a partition of the labelled rows may stand beside it
+		c.end(e, Done, Outcome{Reason: summary.Of(e)})
+		c.settled = false // the same commit may add a partition of the labelled rows
 	case events.TrainingSkipped:
 		if d.Until == "" {
-			c.end(e, Done, Outcome{Reason: events.Summary(e), Run: d.Run})
+			c.end(e, Done, Outcome{Reason: summary.Of(e), Run: d.Run})
 		}
 	case events.TrainingStarted:
 		c.runs = append(c.runs, d.Run)
@@ -72,14 +74,14 @@ func (c *Chain) take(e events.Envelope, d events.Data) {
 	case events.ModelApproved:
 		c.version, c.verdict = d.Version, d.Verdicts
 		if c.until == Judged {
-			c.end(e, Done, Outcome{Reason: events.Summary(e)})
+			c.end(e, Done, Outcome{Reason: summary.Of(e)})
 		}
 	case events.ModelRejected:
 		c.version, c.verdict = d.Version, d.Verdicts
 		c.end(e, Rejected, Outcome{Reason: fmt.Sprintf("v%d was rejected: %s", d.Version, d.Reason)})
 	case events.EventHandled:
 		c.end(e, Done, Outcome{Reason: d.Reason})
-		c.settled = false // it may be the record beside what was announced
+		c.settled = false // the same commit may have other events
 	case events.DeadLetterRecorded:
 		c.gaveUp(e)
 	default:
@@ -87,7 +89,7 @@ func (c *Chain) take(e events.Envelope, d events.Data) {
 	}
 }
 
-// rejection says in a sentence why data was rejected.
+// rejection returns a sentence that says why data was rejected.
 func rejection(d events.PartitionRejected) string {
 	first := d.Problems[0].String()
 	if n := len(d.Problems); n > 1 {
@@ -96,7 +98,7 @@ func rejection(d events.PartitionRejected) string {
 	return fmt.Sprintf("%s was rejected: %s", d.Object.Name(), first)
 }
 
-// rollout goes on by a change of the route.
+// rollout folds a change of the route.
 func (c *Chain) rollout(e events.Envelope, d events.Data) {
 	if v := rolledOut(d); v > 0 && c.version == 0 {
 		c.version = v
@@ -107,41 +109,41 @@ func (c *Chain) rollout(e events.Envelope, d events.Data) {
 	case events.RolloutAdvanced:
 		c.waits(e, d.Waits, d.Version)
 	case events.RolloutAborted:
-		c.end(e, Rejected, Outcome{Reason: fmt.Sprintf("v%d went back: %s", d.Version, d.Reason)})
+		c.end(e, Rejected, Outcome{Reason: fmt.Sprintf("v%d was rolled back: %s", d.Version, d.Reason)})
 	case events.ModelPromoted:
-		c.end(e, Done, Outcome{Reason: events.Summary(e)})
+		c.end(e, Done, Outcome{Reason: summary.Of(e)})
 	}
 }
 
-// waits ends the chain where a person is asked.
+// waits ends the chain at a step that waits for approval.
 func (c *Chain) waits(e events.Envelope, does bool, version int) {
 	if does {
 		c.end(e, Done, Outcome{
-			Reason: events.Summary(e),
+			Reason: summary.Of(e),
 			Hint:   fmt.Sprintf("millrace promote %s %d, or millrace rollback %s", e.Pipeline, version, e.Pipeline),
 		})
 	}
 }
 
-// answer ends the chain with what came of its root.
+// answer ends the chain with the first result of its root.
 func (c *Chain) answer(e events.Envelope, d events.Data) {
 	switch d := d.(type) {
 	case events.EventHandled:
 		c.end(e, GivenUp, Outcome{Reason: "nothing was done: " + d.Reason})
-		c.settled = false // it may be the record beside what was announced
+		c.settled = false // the same commit may have other events
 	case events.DeadLetterRecorded:
 		c.gaveUp(e)
 	default:
-		c.end(e, Done, Outcome{Reason: events.Summary(e)})
-		c.settled = false // the others of the same handling
+		c.end(e, Done, Outcome{Reason: summary.Of(e)})
+		c.settled = false // the same commit may have other events
 	}
 }
 
 // gaveUp ends the chain with a dead letter.
 func (c *Chain) gaveUp(e events.Envelope) {
 	c.end(e, GivenUp, Outcome{
-		Reason: events.Summary(e),
-		Hint:   "millrace deadletters show " + e.ID + "; when the reason is gone: millrace deadletters retry " + e.ID,
+		Reason: summary.Of(e),
+		Hint:   "millrace deadletters show " + e.ID + "; once the cause is fixed: millrace deadletters retry " + e.ID,
 	})
 }
 

@@ -49,7 +49,7 @@ func asyncAPI(dir string, docs comments) (object, error) {
 					{"pipeline", object{{"description", "The pipeline that the event belongs to, _ for none."}}},
 					{"noun", object{{"description", "What the event is about: the third word of its type."}}},
 					{"past", object{{"description", "What happened: the fourth word of its type."}}},
-					{"function", object{{"description", "Who announced it."}}},
+					{"function", object{{"description", "Who emitted it."}}},
 					{"cause", object{{"description", "Hex digest of what led to it."}}},
 					{"n", object{{"description", "Its place among the events of one cause, from 0."}}},
 				}},
@@ -63,8 +63,8 @@ func asyncAPI(dir string, docs comments) (object, error) {
 			}},
 		}},
 		{"operations", object{
-			{"announce", operation("send", "log", "A function announces what it decided.")},
-			{"hear", operation("receive", "log", "A function hears what its trigger lets through.")},
+			{"announce", operation("send", "log", "A function emits what it decided.")},
+			{"hear", operation("receive", "log", "A function receives the events that its trigger selects.")},
 			{"take", operation("receive", "gateway", "The gateway takes an event from outside.")},
 		}},
 		{"components", object{

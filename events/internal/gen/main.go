@@ -1,6 +1,6 @@
 // Command gen writes what others read of the catalogue: a JSON Schema for the
 // data of each event type (schema/<type>.json, draft 2020-12) and one AsyncAPI
-// 3 document (asyncapi.yaml). Both are made of the Go types: fields by
+// 3 document (asyncapi.json). Both are made of the Go types: fields by
 // reflection, descriptions from their comments.
 //
 //	go generate millrace.dev/events
@@ -49,7 +49,11 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "asyncapi.yaml"), yaml(document), 0o600)
+	text, err := indented(document)
+	if err != nil {
+		return fmt.Errorf("AsyncAPI document: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, "asyncapi.json"), text, 0o600)
 }
 
 func indented(v any) ([]byte, error) {

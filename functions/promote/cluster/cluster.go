@@ -1,6 +1,7 @@
-// Package cluster lets what serves on a Kubernetes cluster follow the routes:
-// it reads the objects of a pipeline, asks package serving what to do, and
-// applies that on the server's side, as our field managers and never by force.
+// Package cluster updates the serving objects on a Kubernetes cluster to the
+// routes: it reads the objects of a pipeline, gets the next step from package
+// serving, and applies it by server-side apply, as our field managers and never
+// by force.
 package cluster
 
 import (
@@ -26,31 +27,26 @@ import (
 
 // Config is what an installation sets.
 type Config struct {
-	// Keep is how many former champions of a pipeline keep their revisions, to
-	// go back to within a second. What is older is made anew when it is needed.
-	Keep int `env:"MILLRACE_SERVE_KEEP" envDefault:"2"`
-	// Artifacts is the URL of the artifact store, from where KServe reads.
+	// How many former champions of a pipeline keep their revisions, so that a
+	// rollback takes a second. Older revisions are created again when they are
+	// needed.
+	Keep int `env:"MILLRACE_SERVE_KEEP" envDefault:"2" unit:"versions"`
+	// URL of the artifact store that KServe reads models from: s3:// or gs://.
 	Artifacts string `env:"MILLRACE_ARTIFACTS"`
 }
 
-// Storeless says that promote itself reads no artifacts.
-func (Config) Storeless() {}
-
 // Validate reports every mistake at once.
 func (c Config) Validate() error {
-	if c.Keep < 0 {
-		return fmt.Errorf("MILLRACE_SERVE_KEEP is %d; it must be 0 or more", c.Keep)
-	}
-	return nil
+	return function.NotNegative("MILLRACE_SERVE_KEEP", c.Keep)
 }
 
 // namespaceFile is where a pod finds its namespace.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// template is the installation's own Service whose template models have.
+// template is the installation's own Service, whose template the models use.
 const template = "inference"
 
-// steps bounds what is done in one call; what is left is done in the next.
+// steps bounds the steps of one call; the next call does the rest.
 const steps = 6
 
 var (
@@ -66,8 +62,8 @@ type Cluster struct {
 	artifacts string
 }
 
-// In reaches the cluster that this process runs in. ok is false when it runs
-// in none.
+// In connects to the cluster that this process runs in. ok is false outside of
+// a cluster.
 func In(cfg Config) (c *Cluster, ok bool, err error) {
 	config, err := rest.InClusterConfig()
 	if errors.Is(err, rest.ErrNotInCluster) {
@@ -87,14 +83,14 @@ func In(cfg Config) (c *Cluster, ok bool, err error) {
 	return New(client, strings.TrimSpace(string(namespace)), cfg), true, nil
 }
 
-// New is the namespace of a cluster.
+// New returns a namespace of a cluster.
 func New(client dynamic.Interface, namespace string, cfg Config) *Cluster {
 	return &Cluster{client: client, settings: serving.Settings{Namespace: namespace, Keep: cfg.Keep}, artifacts: cfg.Artifacts}
 }
 
-// Follow brings the pipeline's objects a way towards its route; it is a
-// promote.Follow. A field that is somebody else's is left to them: the event is
-// then rejected, with a sentence that says whose it is.
+// Follow updates the pipeline's objects towards its route; it is a
+// promote.Follow. It does not take a field from another field manager: the
+// event is then rejected, with a reason that names the owner.
 func (c *Cluster) Follow(ctx context.Context, p *state.Pipeline) (promote.Standing, error) {
 	var step serving.Step
 	for range steps {
@@ -179,10 +175,11 @@ func (c *Cluster) get(ctx context.Context, kind schema.GroupVersionResource, nam
 	return o.Object, nil
 }
 
-// apierrorNames tells an object that is not there from a kind that is not.
+// apierrorNames reports whether the error is about the object of that name: a
+// missing object, not a missing kind.
 func apierrorNames(err error, name string) bool {
-	s := apierrors.APIStatus(nil)
-	return errors.As(err, &s) && s.Status().Details != nil && s.Status().Details.Name == name
+	s, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && s.Status().Details != nil && s.Status().Details.Name == name
 }
 
 func (c *Cluster) apply(ctx context.Context, step serving.Step) error {
@@ -203,10 +200,10 @@ func (c *Cluster) apply(ctx context.Context, step serving.Step) error {
 	return nil
 }
 
-// owners says which fields somebody else owns: one sentence for each.
+// owners returns which fields another field manager owns, a sentence for each.
 func owners(err error) string {
-	s := apierrors.APIStatus(nil)
-	if !errors.As(err, &s) || s.Status().Details == nil {
+	s, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || s.Status().Details == nil {
 		return ""
 	}
 	var said []string
@@ -218,11 +215,10 @@ func owners(err error) string {
 	return strings.Join(said, "; ")
 }
 
-// refused is what the cluster has against an object, for good; "" when the
-// error is another.
+// refused returns why the cluster refuses an object permanently, "" for any
+// other error.
 func refused(err error) string {
-	s := apierrors.APIStatus(nil)
-	if errors.As(err, &s) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
+	if s, ok := errors.AsType[*apierrors.StatusError](err); ok && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
 		return s.Status().Message
 	}
 	return ""

@@ -1,6 +1,6 @@
-// Package serving says what on a cluster has to serve a pipeline: the objects
-// that follow from the pipeline's state, and what follows from what is there
-// already. It reaches nothing: package cluster reads, asks and applies.
+// Package serving computes the objects that serve a pipeline on a cluster, from
+// the pipeline's state and the live objects. It does no I/O: package cluster
+// reads, calls it and applies.
 //
 // # Knative
 //
@@ -9,10 +9,9 @@
 // v<version>; a route is the Service's traffic, in whole per cents.
 //
 // The template is that of the installation's own Service inference, which
-// answers for all models: image, settings, secrets, account and whatever an
-// overlay changes stand there and nowhere else. A version has added to it
-// which pipeline and version it serves, and what serve says in the pipeline's
-// file.
+// answers for all models: image, settings, secrets, account and all changes of
+// an overlay are only there. A version adds which pipeline and version it
+// serves, and the section serve of the pipeline file.
 //
 // A revision does not change. A version keeps the image that it had when its
 // revision was made; a new one comes with the next version, or when the
@@ -33,6 +32,6 @@
 // canaryTrafficPercent: 0; one from the champion to the version before it is a
 // version like any other to KServe, which loads it again.
 //
-// KServe announces no predictions. A step of a rollout there has no evidence,
+// KServe emits no predictions. A step of a rollout there has no evidence,
 // so on_deadline or a person decides.
 package serving

@@ -27,14 +27,14 @@ const (
 	LabelVersion  = "millrace.dev/version"
 )
 
-// Object is a Kubernetes object as JSON has it.
+// Object is a Kubernetes object as decoded JSON.
 type Object = map[string]any
 
 // Live is what the cluster has for a pipeline.
 type Live struct {
 	// Template is the pod template of the installation's Service inference.
 	Template Object
-	// Service is the model's Service, nil when there is none.
+	// Service is the model's Service, nil if it does not exist.
 	Service Object
 	// Revisions are the Service's.
 	Revisions []Object
@@ -44,16 +44,16 @@ type Live struct {
 
 // Step is what to do next, and how far the cluster has come before it is done.
 type Step struct {
-	// Apply is to be applied by Manager; nil for nothing. It makes the version
-	// Makes, if it makes one.
+	// Apply is to be applied by Manager; nil if nothing is. It makes the
+	// version Makes, if it makes one.
 	Apply   Object
 	Manager string
 	Makes   int
-	// Delete are the names of revisions that nobody needs any more.
+	// Delete are the names of revisions that are no longer needed.
 	Delete []string
-	// Serves says what has traffic, when all is as it should be.
+	// Serves describes what has traffic, once the route is served.
 	Serves string
-	// Waits says what is waited for, if anything is, and After when to look again.
+	// Waits describes what is pending, if anything is, and After is when to look again.
 	Waits string
 	After time.Duration
 	// Failed is a version that cannot start, and Reason why; 0 for none.
@@ -63,7 +63,8 @@ type Step struct {
 
 const (
 	// patience is how long a revision may say that it is not ready before it is
-	// given up: a server that is away for a moment is no mistake of a model.
+	// given up: a server that is unavailable for a moment is not a fault of the
+	// model.
 	patience = time.Minute
 	// longestName keeps a Service's name short enough for those of its
 	// revisions, from which Kubernetes makes names of at most 63 letters.
@@ -77,9 +78,9 @@ type Settings struct {
 	Keep int
 }
 
-// Knative says what to do next so that the pipeline's Service follows its
-// route. It is asked again after each step; with a Step that applies, deletes
-// and waits for nothing, all is done.
+// Knative returns the next step by which the pipeline's Service follows its
+// route. It is called again after each step; a Step that applies, deletes and
+// waits for nothing ends it.
 func Knative(p *state.Pipeline, s Settings, live Live) Step {
 	k := knative{p: p, Settings: s, live: live, name: ServiceName(p.Name), byVersion: newest(live.Revisions)}
 	wanted := k.wanted()
@@ -105,7 +106,7 @@ func Knative(p *state.Pipeline, s Settings, live Live) Step {
 	return Step{Serves: k.serves(), Delete: k.unneeded(wanted)}
 }
 
-// ServiceName is the name of a pipeline's Service.
+// ServiceName returns the name of a pipeline's Service.
 func ServiceName(pipeline string) string {
 	name := "inference-" + pipeline
 	if len(name) <= longestName {
@@ -123,7 +124,7 @@ type knative struct {
 }
 
 // wanted are the versions that the route needs, the champion first. A version
-// that waits for a person's yes can be asked by its tag.
+// that waits for approval can be called by its tag.
 func (k knative) wanted() (versions []int) {
 	if c := k.p.Route.Champion; c != 0 {
 		versions = append(versions, c)
@@ -134,7 +135,7 @@ func (k knative) wanted() (versions []int) {
 	return versions
 }
 
-// makes says whether the version's revision may be made now. The first one
+// makes reports whether the version's revision may be made now. The first one
 // has all the traffic at once; beside others only what they have is named.
 func (k knative) makes(version int) bool {
 	switch {
@@ -146,7 +147,7 @@ func (k knative) makes(version int) bool {
 	return len(list(k.live.Service, "spec", "traffic")) > 0 && !servesLatest(k.live.Service) || len(k.live.Revisions) == 0
 }
 
-// making says whether the Service's template is already the version's.
+// making reports whether the Service's template is already the version's.
 func (k knative) making(version int) bool {
 	return text(k.live.Service, "spec", "template", "metadata", "labels", LabelVersion) == strconv.Itoa(version) &&
 		text(k.live.Service, "spec", "template", "metadata", "name") == revisionName(k.name, version, k.template(version))
@@ -197,8 +198,8 @@ func (k knative) kept() (versions []int) {
 	return versions
 }
 
-// ready says whether the revision may have traffic. One that has some keeps
-// it: what ails it then is not its start.
+// ready reports whether the revision may have traffic. One that has traffic
+// keeps it: its problem is then not its start.
 func (k knative) ready(r *revision) bool {
 	return r != nil && (r.ready == "True" || k.hasTraffic(r.name))
 }
@@ -212,7 +213,7 @@ func (k knative) hasTraffic(revision string) bool {
 	return false
 }
 
-// waits is the step of waiting for a wanted version, if one is waited for.
+// waits returns the step that waits for a wanted version, if there is one.
 func (k knative) waits(wanted []int) (Step, bool) {
 	for _, v := range wanted {
 		r := k.byVersion[v]
@@ -234,8 +235,9 @@ func (k knative) waits(wanted []int) (Step, bool) {
 }
 
 // tidied is the Service with the template of the newest version it serves, if
-// it has that of a version that was given up: Knative would go on saying that
-// the Service is not ready. Only where that makes no revision anew.
+// it has that of a version that was given up: otherwise Knative would keep
+// reporting that the Service is not ready. It does so only if that creates no
+// revision.
 func (k knative) tidied() Object {
 	for _, v := range slices.Backward(k.wanted()) {
 		r := k.byVersion[v]
@@ -270,7 +272,7 @@ func (k knative) unneeded(wanted []int) (names []string) {
 	return names
 }
 
-// serves is the traffic in words.
+// serves describes the traffic.
 func (k knative) serves() string {
 	var parts []string
 	for _, t := range list(k.live.Service, "spec", "traffic") {
@@ -287,8 +289,8 @@ func (k knative) serves() string {
 	return said
 }
 
-// Whole is a share in whole per cents. One that is not nothing is not rounded
-// to nothing, and one that is not all is not rounded to all.
+// Whole returns a share in whole per cents. Only 0 becomes 0, and only 100
+// becomes 100.
 func Whole(percent float64) int {
 	switch n := int(percent + 0.5); {
 	case percent > 0 && n == 0:
@@ -375,7 +377,7 @@ func (k knative) template(version int) Object {
 		"autoscaling.knative.dev/min-scale": strconv.Itoa(serve.MinScale),
 		"autoscaling.knative.dev/max-scale": strconv.Itoa(serve.MaxScale),
 		"autoscaling.knative.dev/target":    strconv.Itoa(serve.Target),
-		"serving.knative.dev/no-gc":         "true", // which versions stay is the route's to say
+		"serving.knative.dev/no-gc":         "true", // the route determines which versions stay
 	})
 	maps.Copy(marks, labels(k.p.Name))
 	marks[LabelVersion] = strconv.Itoa(version)
@@ -393,7 +395,7 @@ func (k knative) template(version int) Object {
 		for name, q := range serve.Resources {
 			member(resources, "requests")[name] = string(q)
 			if name == "cpu" {
-				delete(member(resources, "limits"), name) // there may be more to spare
+				delete(member(resources, "limits"), name) // the limit may be higher
 			} else {
 				member(resources, "limits")[name] = string(q)
 			}

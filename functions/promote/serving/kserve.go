@@ -17,7 +17,7 @@ import (
 // applied: the version that KServe has rolled out, if that serves.
 const labelChampion = "millrace.dev/champion"
 
-// KServe says what to do next so that the pipeline's InferenceService follows
+// KServe returns the next step by which the pipeline's InferenceService follows
 // its route. artifacts is the URL of the artifact store.
 func KServe(p *state.Pipeline, s Settings, live Object, artifacts string) Step {
 	version, canary := newestOf(p, live)
@@ -34,7 +34,7 @@ func KServe(p *state.Pipeline, s Settings, live Object, artifacts string) Step {
 	return standing(p, live, version, canary)
 }
 
-// all is the canary's share when it is no canary.
+// all is the canary's share when it is not a canary.
 const all = -1
 
 // newestOf is the version that KServe is to have as its newest, and its share
@@ -100,10 +100,10 @@ func inferenceService(p *state.Pipeline, s Settings, version, canary int, artifa
 	}, nil
 }
 
-// storageURI is where KServe's storage initializer finds the model.
+// storageURI returns where KServe's storage initializer finds the model.
 func storageURI(m events.Model, artifacts string) (string, error) {
 	if len(m.Files) != 1 {
-		return "", fmt.Errorf("the model has %d files; KServe gets one. Export it without external data, or serve it with serve.runtime: millrace", len(m.Files))
+		return "", fmt.Errorf("the model has %d files; KServe loads one. Export it without external data, or serve it with serve.runtime: millrace", len(m.Files))
 	}
 	at := m.Files[0].URL
 	if strings.Contains(at, "://") {
@@ -120,7 +120,7 @@ func storageURI(m events.Model, artifacts string) (string, error) {
 	return "", fmt.Errorf("KServe reads from s3:// and gs://, and the artifact store is %s://", u.Scheme)
 }
 
-// follows says whether the live object has what is wanted of it.
+// follows reports whether the live object has the wanted fields.
 func follows(live, wanted Object) bool {
 	if live == nil {
 		return false
@@ -136,7 +136,7 @@ func follows(live, wanted Object) bool {
 		text(live, "spec", "predictor", "model", "storageUri") == text(wanted, "spec", "predictor", "model", "storageUri")
 }
 
-// standing reads how far KServe has come.
+// standing returns how far KServe is.
 func standing(p *state.Pipeline, live Object, version, canary int) Step {
 	if seen := at(live, "status", "observedGeneration"); seen != nil && number(live, "status", "observedGeneration") != number(live, "metadata", "generation") {
 		return Step{Waits: "KServe has not looked at the InferenceService " + p.Name + " yet"}

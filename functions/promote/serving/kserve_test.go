@@ -80,6 +80,7 @@ func (k *kserve) becomes(transition, ready, failure string) {
 }
 
 func TestKServe(t *testing.T) {
+	t.Parallel()
 	k, p := newKServe(t), flights(t, `{runtime: kserve, min_scale: 1, max_scale: 4, target: 8, resources: {cpu: "1", memory: 2Gi}}`)
 	k.do(p)
 	champion(p, 1)
@@ -117,6 +118,7 @@ func TestKServe(t *testing.T) {
 }
 
 func TestKServeCannotServe(t *testing.T) {
+	t.Parallel()
 	p := flights(t, "{runtime: kserve}")
 	champion(p, 1)
 	if s := serving.KServe(p, settings, nil, "file:///var/lib/millrace"); s.Failed != 1 || !strings.Contains(s.Reason, "file://") {
@@ -130,6 +132,7 @@ func TestKServeCannotServe(t *testing.T) {
 
 // The schema is KServe's as far as it goes: what it has not is refused.
 func TestKServeSchemaIsStrict(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("testdata", "kserve.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"maps"
 )
 
-// at is what stands at a path of an object, nil if nothing does.
+// at returns the value at a path of an object, nil if the path does not exist.
 func at(o any, path ...string) any {
 	for _, name := range path {
 		m, _ := o.(Object)
@@ -36,7 +36,7 @@ func number(o any, path ...string) int64 {
 	return 0
 }
 
-// member is the object that is a member of o, made if it is not there.
+// member returns the object that is a member of o, and creates it if it is missing.
 func member(o Object, name string) Object {
 	m, ok := o[name].(Object)
 	if !ok {
@@ -64,7 +64,7 @@ func deepCopy(v any) any {
 	return v
 }
 
-// digest is the hex SHA-256 of what JSON makes of v, whose members it sorts.
+// digest returns the hex SHA-256 of v as JSON, with sorted members.
 func digest(v any) string {
 	b, _ := json.Marshal(v) // made of maps, lists and scalars
 	sum := sha256.Sum256(b)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// revision is a revision of a model's Service, and what became of it.
+// revision is a revision of a model's Service and its status.
 type revision struct {
 	name    string
 	version int
@@ -31,7 +31,7 @@ func (r *revision) better(than *revision) bool {
 	return r.created > than.created
 }
 
-// lookAgain is when to look again at a revision that is starting: most are
+// lookAgain returns when to look again at a revision that is starting: most are
 // ready within seconds, and each look is an event in the log.
 func (r *revision) lookAgain(now time.Time) time.Duration {
 	made, err := time.Parse(time.RFC3339, r.created)
@@ -41,7 +41,7 @@ func (r *revision) lookAgain(now time.Time) time.Duration {
 	return min(now.Sub(made)/2, 30*time.Second)
 }
 
-// condition is the status of an object's condition, why it has it, and since when.
+// condition returns the status of an object's condition, its reason, and since when.
 func condition(o Object, kind string) (status, why string, since time.Time) {
 	for _, c := range list(o, "status", "conditions") {
 		if text(c, "type") != kind {
@@ -57,8 +57,8 @@ func condition(o Object, kind string) (status, why string, since time.Time) {
 	return "", "", time.Time{}
 }
 
-// refusal is why Knative makes no revision of the Service's template, if it
-// says so. What it says of another revision is not meant.
+// refusal returns why Knative creates no revision of the Service's template, if
+// it reports that. Reports about other revisions are ignored.
 func refusal(service Object) string {
 	status, why, _ := condition(service, "ConfigurationsReady")
 	if status == "False" && strings.Contains(why, text(service, "spec", "template", "metadata", "name")) {

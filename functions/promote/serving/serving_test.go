@@ -195,6 +195,7 @@ func golden(t *testing.T, name string, got []byte) {
 // From the first version to the third, and back: no traffic goes to what has
 // not been ready, and going back makes no revision.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	pl, p := newPlace(t), flights(t, "{}")
 	pl.settle(p)
 	champion(p, 1)
@@ -224,9 +225,10 @@ func TestLife(t *testing.T) {
 	pl.golden("life")
 }
 
-// A version that cannot start is named, after a while, and stands in nobody's
+// A version that cannot start is reported, after a while, and is in nobody's
 // way: not in that of the traffic, and not in that of the next one.
 func TestVersionThatCannotStart(t *testing.T) {
+	t.Parallel()
 	pl, p := newPlace(t), flights(t, "{}")
 	champion(p, 1)
 	pl.settle(p)
@@ -254,6 +256,7 @@ func TestVersionThatCannotStart(t *testing.T) {
 // An installation that begins with a log: the champion is made first, and has
 // all the traffic until the canary is ready.
 func TestFromNothingInTheMiddleOfARollout(t *testing.T) {
+	t.Parallel()
 	pl, p := newPlace(t), flights(t, "{}")
 	champion(p, 1)
 	canary(p, 2, 0.3)
@@ -267,6 +270,7 @@ func TestFromNothingInTheMiddleOfARollout(t *testing.T) {
 
 // Former versions have no tag where each would keep a pod.
 func TestNoTagsWhereTheyCost(t *testing.T) {
+	t.Parallel()
 	pl, p := newPlace(t), flights(t, "{min_scale: 1}")
 	for v := 1; v <= 4; v++ {
 		champion(p, v, []int{1, 2, 3}[:v-1]...)
@@ -280,6 +284,7 @@ func TestNoTagsWhereTheyCost(t *testing.T) {
 // The objects as they are applied; deploy/knative holds them against Knative's
 // own code.
 func TestServiceObjects(t *testing.T) {
+	t.Parallel()
 	pl, p := newPlace(t), flights(t, `{min_scale: 1, max_scale: 5, target: 20, resources: {cpu: "2", memory: 1Gi}}`)
 	champion(p, 1)
 	made := pl.do(p)
@@ -299,6 +304,7 @@ func TestServiceObjects(t *testing.T) {
 }
 
 func TestServiceName(t *testing.T) {
+	t.Parallel()
 	if got := serving.ServiceName("flights"); got != "inference-flights" {
 		t.Error(got)
 	}
@@ -309,6 +315,7 @@ func TestServiceName(t *testing.T) {
 }
 
 func TestWhole(t *testing.T) {
+	t.Parallel()
 	for percent, want := range map[float64]int{0: 0, 0.1: 1, 0.5: 1, 1.4: 1, 10: 10, 33.3: 33, 66.7: 67, 99.9: 99, 100: 100} {
 		if got := serving.Whole(percent); got != want {
 			t.Errorf("%g is %d, want %d", percent, got, want)

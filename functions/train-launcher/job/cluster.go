@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"millrace.dev/functions/train-launcher/order"
+	"millrace.dev/functions/train-launcher/runspec"
 )
 
 // cluster is the namespace of a cluster in which runs are carried out. It is
@@ -50,35 +50,40 @@ func (c *cluster) of(resource schema.GroupVersionResource) dynamic.ResourceInter
 	return c.objects.Resource(resource).Namespace(c.settings.Namespace)
 }
 
-// make makes the object unless it is there. One of the same name that is
-// another run's is an error; what the cluster will never take is refused.
-func (c *cluster) make(ctx context.Context, resource schema.GroupVersionResource, object runtime.Object, name, key string) error {
+// make creates the object unless it exists, and returns the reference by which others
+// belong to it. An object of this name that belongs to another run is an error. A *runspec.Refused says that the cluster does not
+// accept the object.
+func (c *cluster) make(ctx context.Context, resource schema.GroupVersionResource, object runtime.Object, name, key string) (owner metav1.OwnerReference, err error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
-		return err
+		return owner, err
 	}
 	delete(fields, "status")
 	what := &unstructured.Unstructured{Object: fields}
-	_, err = c.of(resource).Create(ctx, what, metav1.CreateOptions{FieldManager: "millrace", FieldValidation: metav1.FieldValidationStrict})
+	there, err := c.of(resource).Create(ctx, what, metav1.CreateOptions{FieldManager: "millrace", FieldValidation: metav1.FieldValidationStrict})
 	switch {
 	case err == nil:
-		return nil
+		return reference(there), nil
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
-		return &order.Refused{Reason: fmt.Sprintf("the cluster does not take the run: %v", err), Hint: "look at train.resources and train.pod"}
+		return owner, &runspec.Refused{Reason: fmt.Sprintf("the cluster does not take the run: %v", err), Hint: "check train.resources and train.pod"}
 	case !apierrors.IsAlreadyExists(err):
-		return fmt.Errorf("make the %s %s: %w", what.GetKind(), name, err)
+		return owner, fmt.Errorf("make the %s %s: %w", what.GetKind(), name, err)
 	}
-	there, err := c.of(resource).Get(ctx, name, metav1.GetOptions{})
+	there, err = c.of(resource).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("look at the %s %s: %w", what.GetKind(), name, err)
+		return owner, fmt.Errorf("read the %s %s: %w", what.GetKind(), name, err)
 	}
 	if other := there.GetAnnotations()[AnnotationKey]; other != key {
-		return fmt.Errorf("there is a %s %s already, of the run key %q: delete it, or let it end", what.GetKind(), name, other)
+		return owner, fmt.Errorf("there is a %s %s already, of the run key %q: delete it, or let it end", what.GetKind(), name, other)
 	}
-	return nil
+	return reference(there), nil
 }
 
-// get reads an object into v; false when there is none.
+func reference(object *unstructured.Unstructured) metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Name: object.GetName(), UID: object.GetUID()}
+}
+
+// get reads an object into v. It returns false if the object does not exist.
 func (c *cluster) get(ctx context.Context, resource schema.GroupVersionResource, name string, v any) (bool, error) {
 	object, err := c.of(resource).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -88,12 +93,13 @@ func (c *cluster) get(ctx context.Context, resource schema.GroupVersionResource,
 		err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, v)
 	}
 	if err != nil {
-		return false, fmt.Errorf("look at %s %s: %w", resource.Resource, name, err)
+		return false, fmt.Errorf("read %s %s: %w", resource.Resource, name, err)
 	}
 	return true, nil
 }
 
-// remove deletes an object and what hangs on it. One that is not there is removed.
+// remove deletes an object and its dependents. It is not an error if the object
+// does not exist.
 func (c *cluster) remove(ctx context.Context, resource schema.GroupVersionResource, name string) error {
 	err := c.of(resource).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -102,7 +108,7 @@ func (c *cluster) remove(ctx context.Context, resource schema.GroupVersionResour
 	return nil
 }
 
-// podsOf are the pods of a run, whatever made them.
+// podsOf returns the pods of a run.
 func (c *cluster) podsOf(ctx context.Context, pipeline, run string) ([]corev1.Pod, error) {
 	selector := metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: map[string]string{LabelPipeline: pipeline, LabelRun: run}})
 	list, err := c.of(corev1.SchemeGroupVersion.WithResource("pods")).List(ctx, metav1.ListOptions{LabelSelector: selector})
@@ -118,13 +124,13 @@ func (c *cluster) podsOf(ctx context.Context, pipeline, run string) ([]corev1.Po
 	return pods, nil
 }
 
-// What is read of the log of a container of ours.
+// How much is read of the log of one of our containers.
 const (
 	logLines = "20"
 	logBytes = 8 << 10
 )
 
-// log gives the last lines of a container, "" where there are none any more.
+// log returns the last lines of a container, "" if they are gone.
 func (c *cluster) log(ctx context.Context, pod, container string) (string, error) {
 	query := url.Values{"container": {container}, "tailLines": {logLines}, "limitBytes": {fmt.Sprint(logBytes)}}
 	at := fmt.Sprintf("%s/api/v1/namespaces/%s/pods/%s/log?%s", c.host, c.settings.Namespace, pod, query.Encode())
@@ -149,8 +155,9 @@ func (c *cluster) log(ctx context.Context, pod, container string) (string, error
 	return strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD")), nil
 }
 
-// told adds to an end the last lines of the container of ours whose fault it was.
-func (c *cluster) told(ctx context.Context, e *End) (end *order.End, err error) {
+// withLog adds the end of the log to an end that one of our containers caused. It
+// returns nil for nil.
+func (c *cluster) withLog(ctx context.Context, e *End) (end *runspec.End, err error) {
 	if e == nil {
 		return end, nil
 	}

@@ -18,7 +18,7 @@ import (
 
 	"millrace.dev/config"
 	"millrace.dev/functions/train-launcher/job"
-	"millrace.dev/functions/train-launcher/order"
+	"millrace.dev/functions/train-launcher/runspec"
 )
 
 // cluster reaches the real cluster of KUBECONFIG, and a namespace of its own there.
@@ -54,6 +54,7 @@ func cluster(t *testing.T) (*rest.Config, dynamic.Interface, string) {
 
 // TestClusterTakesJobs: a real API server has nothing against the Jobs.
 func TestClusterTakesJobs(t *testing.T) {
+	t.Parallel()
 	_, client, namespace := cluster(t)
 	for name, r := range runs() {
 		s := settingsOf(name)
@@ -77,6 +78,7 @@ func TestClusterTakesJobs(t *testing.T) {
 // TestImageThatIsNotThere: a real kubelet's words for it end the run, and the
 // Job that would go on is removed.
 func TestImageThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	to, client, namespace := cluster(t)
 	account := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "trainer"}}}
 	if _, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}).Namespace(namespace).Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
@@ -94,19 +96,19 @@ func TestImageThatIsNotThere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var status order.Status
-	deadline, look := time.After(3*time.Minute), time.Tick(200*time.Millisecond)
+	var status runspec.Status
+	deadline, tick := time.After(3*time.Minute), time.Tick(200*time.Millisecond)
 	for status.End == nil {
 		select {
 		case <-deadline:
 			t.Fatalf("not within 3 min: %+v", status)
-		case <-look:
+		case <-tick:
 		}
-		if status, err = launcher.Look(t.Context(), r.Pipeline, r.Run); err != nil || !status.Found || status.Begun {
+		if status, err = launcher.Poll(t.Context(), r.Pipeline, r.Run); err != nil || !status.Found || status.Begun {
 			t.Fatalf("%+v, %v", status, err)
 		}
 	}
-	if !strings.Contains(status.End.Reason, "the image registry.localhost:5000/nobody/nothing:1 can't be pulled") || !status.End.Trying {
+	if !strings.Contains(status.End.Reason, "the image registry.localhost:5000/nobody/nothing:1 cannot be pulled") || !status.End.Trying {
 		t.Errorf("%+v", status.End)
 	}
 	if err := launcher.Remove(t.Context(), r.Pipeline, r.Run); err != nil {
@@ -115,7 +117,7 @@ func TestImageThatIsNotThere(t *testing.T) {
 	if err := launcher.Remove(t.Context(), r.Pipeline, r.Run); err != nil {
 		t.Errorf("removed a second time: %v", err)
 	}
-	if status, err = launcher.Look(t.Context(), r.Pipeline, r.Run); err != nil || status.Found {
+	if status, err = launcher.Poll(t.Context(), r.Pipeline, r.Run); err != nil || status.Found {
 		t.Errorf("%+v, %v", status, err)
 	}
 }

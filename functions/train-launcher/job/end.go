@@ -8,20 +8,22 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"millrace.dev/functions/train-launcher/order"
 	"millrace.dev/functions/train-launcher/runner"
+	"millrace.dev/functions/train-launcher/runspec"
 )
 
-// End is how a run ended, and whose log tells more.
+// End is how a run ended, and the container whose log explains it.
 type End struct {
-	order.End
-	// Pod and Container name a container of ours whose fault it was, "" when it
-	// was none of ours.
+	runspec.End
+	// Pod and Container name the container that failed if it is one of ours, else
+	// "".
 	Pod, Container string
 }
 
-// Ended tells how a run ended, from the status of its Job and from its pods; nil while it has not. What Kubernetes would try until the deadline ends
-// a run too: an image that can't be pulled, a sidecar that can't work.
+// Ended derives how a run ended from the status of its Job and from its pods. It
+// returns nil while the run has not ended. What Kubernetes would retry until the
+// deadline ends a run too: an image that cannot be pulled, a sidecar that does
+// not start.
 func Ended(j batchv1.JobStatus, pods []corev1.Pod) *End {
 	pods = slices.Clone(pods)
 	slices.SortStableFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
@@ -51,7 +53,7 @@ func Ended(j batchv1.JobStatus, pods []corev1.Pod) *End {
 	return nil
 }
 
-// hopeless tells of a pod that will never work.
+// hopeless reports whether the pod will never start, and explains it in e.
 func (e *End) hopeless(p *corev1.Pod) bool {
 	if reason, hint, ok := unpullable(p); ok {
 		e.Reason, e.Hint = reason, hint
@@ -66,9 +68,9 @@ func (e *End) hopeless(p *corev1.Pod) bool {
 	return false
 }
 
-// blame names a container of ours.
+// blame names one of our containers as the cause.
 func (e *End) blame(p *corev1.Pod, container, reason string) {
-	e.Reason, e.Hint = reason, "what it said: kubectl logs "+p.Name+" -c "+container
+	e.Reason, e.Hint = reason, "read its log: kubectl logs "+p.Name+" -c "+container
 	e.Pod, e.Container = p.Name, container
 }
 
@@ -85,7 +87,7 @@ func Begun(pods []corev1.Pod) bool {
 	})
 }
 
-// explain says why a Job failed: by its own condition, else by the last pod.
+// explain sets why a Job failed, from its condition and from the last pod.
 func (e *End) explain(why, message string, failed int32, last *corev1.Pod) {
 	switch late := why == batchv1.JobReasonDeadlineExceeded; {
 	case last == nil && failed == 0 && late:
@@ -114,8 +116,8 @@ func (e *End) explain(why, message string, failed int32, last *corev1.Pod) {
 		switch {
 		case t.Reason == "OOMKilled":
 			e.Reason, e.Hint = "the trainer was ended because it was out of memory", "ask for more in train.resources: memory"
-		case t.ExitCode == runner.ExitTold:
-			e.Reason, e.Hint = "the trainer failed", "look at its log, if it is still there"
+		case t.ExitCode == runner.ExitReported:
+			e.Reason, e.Hint = "the trainer failed", "read its log, if it still exists"
 		case t.ExitCode != 0:
 			e.Reason = fmt.Sprintf("the trainer's pod ended with exit code %d", t.ExitCode)
 		}
@@ -132,14 +134,14 @@ func (e *End) explain(why, message string, failed int32, last *corev1.Pod) {
 	e.Reason = "the Job failed: " + sentence(why, message)
 }
 
-// deadline says what a run did until its time was over. Its pod may be gone.
+// deadline explains a run that exceeded its deadline. Its pod may be gone.
 func (e *End) deadline(last *corev1.Pod) {
 	if last != nil {
 		if e.hopeless(last) {
 			return
 		}
 		if reason, ok := unschedulable(last); ok {
-			e.Reason, e.Hint = "the run found no node until its time was over: "+reason, "ask for less in train.resources, or look at train.pod and the nodes"
+			e.Reason, e.Hint = "the run found no node until its time was over: "+reason, "ask for less in train.resources, or check train.pod and the nodes"
 			return
 		}
 	}
@@ -149,14 +151,14 @@ func (e *End) deadline(last *corev1.Pod) {
 // isTrainer tells whether a container is the one with the user's image.
 func isTrainer(name string) bool { return name == trainer || name == node }
 
-// unpullable says which image of the pod cannot be had.
+// unpullable returns which image of the pod cannot be pulled.
 func unpullable(p *corev1.Pod) (reason, hint string, ok bool) {
 	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 		w := s.State.Waiting
 		if w == nil || !slices.Contains([]string{"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}, w.Reason) {
 			continue // ErrImagePull is the first try: others follow
 		}
-		return fmt.Sprintf("the image %s can't be pulled: %s", s.Image, strings.TrimSpace(w.Message)), "look at train.image, and whether the cluster may pull from its registry", true
+		return fmt.Sprintf("the image %s cannot be pulled: %s", s.Image, strings.TrimSpace(w.Message)), "check train.image, and whether the cluster may pull from its registry", true
 	}
 	return "", "", false
 }
@@ -177,5 +179,5 @@ func sentence(reason, message string) string {
 	return message
 }
 
-// oneLine writes several mistakes as one sentence.
+// oneLine joins several mistakes on one line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -20,8 +20,8 @@ type Config struct {
 	Settings
 }
 
-// Validate reports every mistake at once. What only a cluster needs is asked
-// for there.
+// Validate reports every mistake at once. Settings of a cluster are validated
+// only on one.
 func (c Config) Validate() error {
 	if !inCluster() {
 		return c.Config.Validate()
@@ -47,7 +47,7 @@ func New(c Config, deps function.Deps) (*trainlauncher.F, error) {
 	return On(cluster, c, deps)
 }
 
-// On makes train-launcher with its runs in a cluster that is reached by rest.
+// On makes train-launcher with its runs in the given cluster.
 func On(cluster *rest.Config, c Config, deps function.Deps) (*trainlauncher.F, error) {
 	k, err := connect(cluster, c.Settings)
 	if err != nil {
@@ -63,7 +63,7 @@ func On(cluster *rest.Config, c Config, deps function.Deps) (*trainlauncher.F, e
 	})
 }
 
-// inCluster tells whether this program is a pod that may speak with the
+// inCluster reports whether this program runs in a pod with access to the
 // Kubernetes API.
 func inCluster() bool {
 	_, err := os.Stat(tokenFolder + "/token")

@@ -7,10 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"millrace.dev/functions/train-launcher/order"
+	"millrace.dev/functions/train-launcher/runspec"
 )
 
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	const digest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -42,7 +43,7 @@ func TestResolve(t *testing.T) {
 			if got != c.want || (err == nil) != (c.want != "") {
 				t.Fatalf("%s (%v), want %s", got, err, c.want)
 			}
-			if _, refused := errors.AsType[*order.Refused](err); refused != c.refused {
+			if _, refused := errors.AsType[*runspec.Refused](err); refused != c.refused {
 				t.Errorf("refused %t: %v", refused, err)
 			}
 		})

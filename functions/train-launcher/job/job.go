@@ -15,11 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"millrace.dev/config"
-	"millrace.dev/functions/train-launcher/order"
 	"millrace.dev/functions/train-launcher/runner"
+	"millrace.dev/functions/train-launcher/runspec"
 )
 
-// Labels and annotations by which Jobs and their pods are found.
+// Labels and annotations of Jobs and their pods.
 const (
 	LabelPipeline = "millrace.dev/pipeline"
 	LabelRun      = "millrace.dev/run"
@@ -40,9 +40,9 @@ func Name(pipeline, run string) string {
 	return "train-" + strings.TrimRight(pipeline[:min(len(pipeline), most-len(run))], "-") + "-" + run
 }
 
-// ForRun makes the Job of a run. What the pipeline's file asks for and cannot
-// get is reported at once: train.resources, train.pod.
-func ForRun(s Settings, r order.Run) (*batchv1.Job, error) {
+// ForRun returns the Job of a run. The error lists every mistake in
+// train.resources, train.pod and train.env.
+func ForRun(s Settings, r runspec.Run) (*batchv1.Job, error) {
 	template, err := template(s, r)
 	if err != nil {
 		return nil, err
@@ -60,17 +60,17 @@ func ForRun(s Settings, r order.Run) (*batchv1.Job, error) {
 	return j, nil
 }
 
-// meta is what an object of a run is found by.
-func meta(s Settings, r order.Run, name string) metav1.ObjectMeta {
+// meta returns the name, labels and annotations of an object of a run.
+func meta(s Settings, r runspec.Run, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: s.Namespace, Labels: labels(r), Annotations: map[string]string{AnnotationKey: r.Key}}
 }
 
-func labels(r order.Run) map[string]string {
+func labels(r runspec.Run) map[string]string {
 	return map[string]string{"app.kubernetes.io/part-of": "millrace", LabelPipeline: r.Pipeline, LabelRun: r.Run}
 }
 
-// spec is what holds for the pods of a run: how many may die, and until when.
-func spec(s Settings, r order.Run, template corev1.PodTemplateSpec) batchv1.JobSpec {
+// spec returns the Job's spec around the pod template: retries and the deadline.
+func spec(s Settings, r runspec.Run, template corev1.PodTemplateSpec) batchv1.JobSpec {
 	return batchv1.JobSpec{
 		BackoffLimit:          new(int32(r.Train.Retries)), //nolint:gosec // at most 10
 		ActiveDeadlineSeconds: new(int64((r.Train.Timeout.Std() + s.Slack).Seconds())),
@@ -79,7 +79,7 @@ func spec(s Settings, r order.Run, template corev1.PodTemplateSpec) batchv1.JobS
 			{
 				Action: batchv1.PodFailurePolicyActionFailJob,
 				OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-					ContainerName: new(template.Spec.Containers[0].Name), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{runner.ExitTold},
+					ContainerName: new(template.Spec.Containers[0].Name), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{runner.ExitReported},
 				},
 			},
 			{
@@ -91,10 +91,10 @@ func spec(s Settings, r order.Run, template corev1.PodTemplateSpec) batchv1.JobS
 	}
 }
 
-// template is the pod of an attempt, with the pipeline's patch laid over it.
-func template(s Settings, r order.Run) (*corev1.PodTemplateSpec, error) {
+// template returns the pod of an attempt, patched with train.pod.
+func template(s Settings, r runspec.Run) (*corev1.PodTemplateSpec, error) {
 	wanted, err := resources(r.Train.Resources)
-	laid, patchErr := patched(pod(s, r, wanted), r.Train.Pod, s.Settings)
+	laid, patchErr := patched(pod(s, r, wanted), r.Train.Pod)
 	if err := errors.Join(err, patchErr, noCredentials(r.Train.Env, s.Settings)); err != nil {
 		return nil, err
 	}
@@ -105,8 +105,8 @@ func template(s Settings, r order.Run) (*corev1.PodTemplateSpec, error) {
 	return laid, nil
 }
 
-// pod is the pod of an attempt, as it is without the pipeline's patch.
-func pod(s Settings, r order.Run, wanted corev1.ResourceRequirements) *corev1.PodTemplateSpec {
+// pod returns the pod of an attempt without the pipeline's patch.
+func pod(s Settings, r runspec.Run, wanted corev1.ResourceRequirements) *corev1.PodTemplateSpec {
 	restricted := func() *corev1.SecurityContext {
 		return &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -123,8 +123,7 @@ func pod(s Settings, r order.Run, wanted corev1.ResourceRequirements) *corev1.Po
 	binRead.ReadOnly = true
 	run := corev1.VolumeMount{Name: "run", MountPath: "/millrace/run"}
 	empty := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
-	optional := new(true)
-	ref, _ := json.Marshal(r.Order) // strings and a number
+	ref, _ := json.Marshal(r.Spec) // strings and a number
 	return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 		RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: s.ServiceAccount,
 		AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
@@ -143,9 +142,9 @@ func pod(s Settings, r order.Run, wanted corev1.ResourceRequirements) *corev1.Po
 				Env:           []corev1.EnvVar{{Name: "MILLRACE_ORDER", Value: string(ref)}},
 				EnvFrom: []corev1.EnvFromSource{
 					{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: s.Settings}}},
-					{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: s.Settings}, Optional: optional}},
+					{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: Name(r.Pipeline, r.Run)}}},
 				},
-				VolumeMounts: []corev1.VolumeMount{run, {Name: "sidecar", MountPath: "/tmp"}, {Name: "secret", MountPath: "/etc/millrace", ReadOnly: true}},
+				VolumeMounts: []corev1.VolumeMount{run, {Name: "sidecar", MountPath: "/tmp"}, {Name: "secret", MountPath: secretFiles, ReadOnly: true}},
 				Resources:    small, SecurityContext: ours,
 			},
 		},
@@ -156,13 +155,12 @@ func pod(s Settings, r order.Run, wanted corev1.ResourceRequirements) *corev1.Po
 		}},
 		Volumes: []corev1.Volume{
 			{Name: "bin", VolumeSource: empty}, {Name: "run", VolumeSource: empty}, {Name: "home", VolumeSource: empty}, {Name: "sidecar", VolumeSource: empty},
-			{Name: "secret", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: s.Settings, Optional: optional}}},
+			{Name: "secret", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: Name(r.Pipeline, r.Run)}}},
 		},
 	}}
 }
 
-// environment is train.env: texts, and references to Secrets, whose values go
-// nowhere else.
+// environment returns train.env: values, and references to Secrets.
 func environment(env map[string]config.EnvValue) []corev1.EnvVar {
 	out := []corev1.EnvVar{{Name: "HOME", Value: "/millrace/home"}}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -175,14 +173,14 @@ func environment(env map[string]config.EnvValue) []corev1.EnvVar {
 	return out
 }
 
-// resources are train.resources, asked for and not exceeded; of processors a
-// trainer may have more when a node has them to spare.
+// resources returns train.resources as requests and limits. The CPU has no limit:
+// a trainer may use what a node has to spare.
 func resources(wanted map[string]config.Quantity) (r corev1.ResourceRequirements, err error) {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		q, err := resource.ParseQuantity(string(wanted[name]))
 		if err != nil {
-			errs = append(errs, fmt.Errorf("train.resources: %s is %q, which is no quantity: %w", name, wanted[name], err))
+			errs = append(errs, fmt.Errorf("train.resources: %s is %q, which is not a quantity: %w", name, wanted[name], err))
 			continue
 		}
 		if r.Requests == nil {
@@ -196,14 +194,17 @@ func resources(wanted map[string]config.Quantity) (r corev1.ResourceRequirements
 	return r, errors.Join(errs...)
 }
 
-// patched lays train.pod over the pod, as kubectl patch does. The patch is for
-// where the pod runs and what the trainer finds there; who the pod is and what
-// our containers do is not its to change.
-func patched(template *corev1.PodTemplateSpec, patch map[string]any, credentials string) (*corev1.PodTemplateSpec, error) {
+// patched applies train.pod to the pod, as kubectl patch does. The patch may
+// change where the pod runs and what the trainer finds there, but neither the
+// pod's identity nor our containers.
+func patched(template *corev1.PodTemplateSpec, patch map[string]any) (*corev1.PodTemplateSpec, error) {
 	if len(patch) == 0 {
 		return template, nil
 	}
-	// The pipeline's file names the pod's fields at once; metadata is beside them.
+	if err := allowed(patch); err != nil {
+		return nil, err
+	}
+	// train.pod has the fields of the pod's spec and of its metadata side by side.
 	laid := map[string]any{"spec": map[string]any{}}
 	spec := laid["spec"].(map[string]any) //nolint:forcetypeassert // made above
 	for name, v := range patch {
@@ -226,10 +227,7 @@ func patched(template *corev1.PodTemplateSpec, patch map[string]any, credentials
 	}
 	var wanted corev1.PodTemplateSpec
 	if err := strictly(theirs, &wanted); err != nil {
-		return nil, fmt.Errorf("train.pod is no patch of a pod: %w", err)
-	}
-	if err := errors.Join(allowed(wanted), withoutCredentials(wanted.Spec, credentials)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("train.pod is not a patch of a pod: %w", err)
 	}
 	merged, err := strategicpatch.StrategicMergePatch(ours, theirs, corev1.PodTemplateSpec{})
 	if err != nil {
@@ -239,79 +237,30 @@ func patched(template *corev1.PodTemplateSpec, patch map[string]any, credentials
 	return &out, json.Unmarshal(merged, &out)
 }
 
-// allowed reports what a patch may not ask for.
-func allowed(wanted corev1.PodTemplateSpec) error {
-	spec := wanted.Spec
+// allowed reports what a patch may not ask for. A pipeline that was configured
+// by an earlier version, or imported, has not been asked about it before.
+func allowed(patch map[string]any) error {
 	var errs []error
-	for _, no := range []struct {
-		field string
-		asked bool
-	}{
-		{"serviceAccountName", spec.ServiceAccountName != "" || spec.DeprecatedServiceAccount != ""},
-		{"automountServiceAccountToken", spec.AutomountServiceAccountToken != nil},
-		{"securityContext", spec.SecurityContext != nil},
-		{"restartPolicy", spec.RestartPolicy != ""},
-		{"initContainers", spec.InitContainers != nil},
-		{"hostNetwork, hostPID and hostIPC", spec.HostNetwork || spec.HostPID || spec.HostIPC},
-	} {
-		if no.asked {
-			errs = append(errs, fmt.Errorf("train.pod may not set %s: it is the installation's", no.field))
+	for _, p := range config.PodProblems(patch) {
+		text := strings.TrimPrefix(p.Field, "spec.") + " " + p.Message
+		if len(p.Allowed) > 0 {
+			text += "; allowed: " + strings.Join(p.Allowed, ", ")
 		}
-	}
-	for _, c := range spec.Containers {
-		if c.Name != trainer {
-			errs = append(errs, fmt.Errorf("train.pod may change the container %s alone, not %q", trainer, c.Name))
-		} else if c.Command != nil || c.Args != nil || c.Image != "" || c.SecurityContext != nil {
-			errs = append(errs, fmt.Errorf("train.pod may not set command, args, image or securityContext of the container %s: train.command and train.image say them", trainer))
-		}
-	}
-	for _, v := range spec.Volumes {
-		if v.HostPath != nil {
-			errs = append(errs, fmt.Errorf("train.pod may not mount the node's folder %s", v.HostPath.Path))
-		}
-		if slices.Contains([]string{"bin", "run", "home", "sidecar", "secret"}, v.Name) {
-			errs = append(errs, fmt.Errorf("train.pod may not replace the volume %s", v.Name))
-		}
+		errs = append(errs, errors.New(text))
 	}
 	return errors.Join(errs...)
 }
 
-// noCredentials refuses secrets of the trainer's that are the installation's:
-// the user's code never sees them.
+// noCredentials refuses a train.env that refers to a Secret of the installation:
+// the user's code never sees one.
 func noCredentials(env map[string]config.EnvValue, credentials string) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if secret, _, _ := strings.Cut(env[name].Secret, "/"); secret == credentials {
+		if secret, _, _ := strings.Cut(env[name].Secret, "/"); isOurs(secret, credentials) {
 			errs = append(errs, fmt.Errorf("train.env.%s may not be of the Secret %s: it is the installation's", name, secret))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// withoutCredentials refuses a patch that would show the trainer what the
-// sidecar has.
-func withoutCredentials(spec corev1.PodSpec, credentials string) error {
-	var asked bool
-	for _, v := range spec.Volumes {
-		asked = asked || v.Secret != nil && v.Secret.SecretName == credentials
-		if v.Projected != nil {
-			asked = asked || slices.ContainsFunc(v.Projected.Sources, func(p corev1.VolumeProjection) bool {
-				return p.Secret != nil && p.Secret.Name == credentials || p.ServiceAccountToken != nil
-			})
-		}
-	}
-	for _, c := range spec.Containers {
-		asked = asked ||
-			slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "secret" || m.Name == "sidecar" }) ||
-			slices.ContainsFunc(c.EnvFrom, func(e corev1.EnvFromSource) bool { return e.SecretRef != nil && e.SecretRef.Name == credentials }) ||
-			slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
-				return e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil && e.ValueFrom.SecretKeyRef.Name == credentials
-			})
-	}
-	if asked {
-		return fmt.Errorf("train.pod may not show the trainer the Secret %s, or a token: it is the installation's", credentials)
-	}
-	return nil
 }
 
 func strictly(text []byte, v any) error {

@@ -15,8 +15,8 @@ import (
 	"millrace.dev/config"
 	"millrace.dev/events"
 	"millrace.dev/functions/train-launcher/job"
-	"millrace.dev/functions/train-launcher/order"
 	"millrace.dev/functions/train-launcher/runner"
+	"millrace.dev/functions/train-launcher/runspec"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -27,16 +27,16 @@ var settings = job.Settings{
 	TTL: 24 * time.Hour, Slack: 15 * time.Minute,
 }
 
-func run(train *config.Train) order.Run {
-	return order.Run{
+func run(train *config.Train) runspec.Run {
+	return runspec.Run{
 		Pipeline: "flights", Run: "3f9c0a12b4d5", Key: "3f9c0a12b4d5e6f7", Image: "registry.example.com/flights-trainer@sha256:00", Train: train,
-		Order: events.Ref{URL: "sha256/aa.json", Digest: "sha256:aa", Size: 1200},
+		Spec: events.Ref{URL: "sha256/aa.json", Digest: "sha256:aa", Size: 1200},
 	}
 }
 
 // runs are a plain run, and one that asks for everything.
-func runs() map[string]order.Run {
-	return map[string]order.Run{
+func runs() map[string]runspec.Run {
+	return map[string]runspec.Run{
 		"plain": run(&config.Train{Command: []string{"python", "train.py"}, Timeout: config.Duration(time.Hour), Retries: 2}),
 		"full": run(&config.Train{
 			Command: []string{"python", "train.py"}, Timeout: config.Duration(30 * time.Minute), Retries: 1, Nodes: 4,
@@ -63,6 +63,7 @@ func settingsOf(name string) job.Settings {
 }
 
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	for name, r := range runs() {
 		t.Run(name, func(t *testing.T) {
 			j, err := job.ForRun(settingsOf(name), r)
@@ -101,8 +102,11 @@ func golden(t *testing.T, name string, objects ...any) {
 }
 
 func TestMistakes(t *testing.T) {
+	t.Parallel()
 	r := run(&config.Train{
-		Env:       map[string]config.EnvValue{"KEY": {Secret: "millrace/AWS_SECRET_ACCESS_KEY"}},
+		Env: map[string]config.EnvValue{
+			"KEY": {Secret: "millrace/AWS_SECRET_ACCESS_KEY"}, "ADMIN": {Secret: "nats-admin/seed"}, "OTHER": {Secret: "train-flights-r1/MILLRACE_NATS_SEED"},
+		},
 		Resources: map[string]config.Quantity{"memory": "lots"},
 		Pod: map[string]any{
 			"serviceAccountName": "admin", "hostNetwork": true,
@@ -118,8 +122,10 @@ func TestMistakes(t *testing.T) {
 		t.Fatal("it was taken")
 	}
 	for _, want := range []string{
-		`train.resources: memory is "lots"`, "train.env.KEY may not be of the Secret millrace", "may not show the trainer the Secret millrace", "may not set serviceAccountName", "may not set hostNetwork",
-		"may not mount the node's folder /", "may not replace the volume run", `the container trainer alone, not "sidecar"`, "may not set command",
+		`train.resources: memory is "lots"`, "train.env.KEY may not be of the Secret millrace", "train.env.ADMIN may not be of the Secret nats-admin", "train.env.OTHER may not be of the Secret train-flights-r1", "train.pod.volumes[1].secret is not for a pipeline to set",
+		"train.pod.serviceAccountName is not for a pipeline to set: it is the installation's; allowed: affinity,", "train.pod.hostNetwork is not",
+		"train.pod.volumes[0].hostPath is not", `train.pod.volumes[0].name "run" is a volume of the installation`, `train.pod.containers[0].name "sidecar" is not the container trainer`,
+		"train.pod.containers[1].command is not for a pipeline to set: train.command does",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nlacks: %s", err, want)
@@ -132,6 +138,7 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestName(t *testing.T) {
+	t.Parallel()
 	for pipeline, want := range map[string]string{
 		"flights":               "train-flights-3f9c0a12b4d5",
 		strings.Repeat("a", 63): "train-" + strings.Repeat("a", 44) + "-3f9c0a12b4d5",
@@ -142,8 +149,9 @@ func TestName(t *testing.T) {
 	}
 }
 
-// TestEnded: each way in which a run ends without a word of its own.
+// TestEnded: each way in which a run ends without reporting it.
 func TestEnded(t *testing.T) {
+	t.Parallel()
 	failed := func(reason, message string) batchv1.JobStatus {
 		return batchv1.JobStatus{Failed: 1, Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason, Message: message}}}
 	}
@@ -174,28 +182,28 @@ func TestEnded(t *testing.T) {
 	}{
 		"under way":              {pods: []corev1.Pod{{}}},
 		"first pull failed":      {pods: []corev1.Pod{pod(nil, waits("trainer", "ErrImagePull"))}},
-		"complete":               {complete, []corev1.Pod{trainer(0, "Completed")}, "", job.End{End: order.End{OK: true, Attempts: 1}}},
-		"told":                   {failed("PodFailurePolicy", ""), []corev1.Pod{trainer(runner.ExitTold, "Error")}, "the trainer failed", job.End{End: order.End{ExitCode: runner.ExitTold, Attempts: 1}}},
-		"exit code":              {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(3, "Error"), trainer(3, "Error")}, "pod ended with exit code 3", job.End{End: order.End{ExitCode: 3, Attempts: 2}}},
-		"out of memory":          {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(137, "OOMKilled")}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
-		"node out of memory":     {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(nil, ended("node", 137, "OOMKilled"))}, "out of memory", job.End{End: order.End{ExitCode: 137, Attempts: 1}}},
-		"evicted":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{evicted}, "evicted: The node was low", job.End{End: order.End{Attempts: 1}}},
-		"deadline":               {failed("DeadlineExceeded", ""), []corev1.Pod{trainer(143, "Error")}, "longer than train.timeout", job.End{End: order.End{Attempts: 1}}},
-		"deadline, no pod":       {failed("DeadlineExceeded", ""), nil, "longer than train.timeout", job.End{End: order.End{Attempts: 1}}},
+		"complete":               {complete, []corev1.Pod{trainer(0, "Completed")}, "", job.End{End: runspec.End{OK: true, Attempts: 1}}},
+		"told":                   {failed("PodFailurePolicy", ""), []corev1.Pod{trainer(runner.ExitReported, "Error")}, "the trainer failed", job.End{End: runspec.End{ExitCode: runner.ExitReported, Attempts: 1}}},
+		"exit code":              {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(3, "Error"), trainer(3, "Error")}, "pod ended with exit code 3", job.End{End: runspec.End{ExitCode: 3, Attempts: 2}}},
+		"out of memory":          {failed("BackoffLimitExceeded", ""), []corev1.Pod{trainer(137, "OOMKilled")}, "out of memory", job.End{End: runspec.End{ExitCode: 137, Attempts: 1}}},
+		"node out of memory":     {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(nil, ended("node", 137, "OOMKilled"))}, "out of memory", job.End{End: runspec.End{ExitCode: 137, Attempts: 1}}},
+		"evicted":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{evicted}, "evicted: The node was low", job.End{End: runspec.End{Attempts: 1}}},
+		"deadline":               {failed("DeadlineExceeded", ""), []corev1.Pod{trainer(143, "Error")}, "longer than train.timeout", job.End{End: runspec.End{Attempts: 1}}},
+		"deadline, no pod":       {failed("DeadlineExceeded", ""), nil, "longer than train.timeout", job.End{End: runspec.End{Attempts: 1}}},
 		"no pod by the deadline": {unmade, nil, "no pod of the run could be made", job.End{}},
-		"no node":                {failed("DeadlineExceeded", ""), []corev1.Pod{stuck}, "no node until its time was over: 0/3", job.End{End: order.End{Attempts: 1}}},
-		"image":                  {none, []corev1.Pod{pod(nil, waits("trainer", "ImagePullBackOff"))}, "the image nowhere/x can't be pulled: not found", job.End{End: order.End{Attempts: 1, Trying: true}}},
-		"install":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(ended("runner", 1, "Error"), nil)}, "the runner of the run ended with exit code 1", job.End{End: order.End{Attempts: 1}, Pod: "pod", Container: "runner"}},
-		"sidecar":                {none, []corev1.Pod{pod(waits("sidecar", "CrashLoopBackOff"), nil)}, "the sidecar of the run does not start", job.End{End: order.End{Attempts: 1, Trying: true}, Pod: "pod", Container: "sidecar"}},
+		"no node":                {failed("DeadlineExceeded", ""), []corev1.Pod{stuck}, "no node until its time was over: 0/3", job.End{End: runspec.End{Attempts: 1}}},
+		"image":                  {none, []corev1.Pod{pod(nil, waits("trainer", "ImagePullBackOff"))}, "the image nowhere/x cannot be pulled: not found", job.End{End: runspec.End{Attempts: 1, Trying: true}}},
+		"install":                {failed("BackoffLimitExceeded", ""), []corev1.Pod{pod(ended("runner", 1, "Error"), nil)}, "the runner of the run ended with exit code 1", job.End{End: runspec.End{Attempts: 1}, Pod: "pod", Container: "runner"}},
+		"sidecar":                {none, []corev1.Pod{pod(waits("sidecar", "CrashLoopBackOff"), nil)}, "the sidecar of the run does not start", job.End{End: runspec.End{Attempts: 1, Trying: true}, Pod: "pod", Container: "sidecar"}},
 		"no pod":                 {refused, nil, "before a pod began: quota exceeded", job.End{}},
-		"pod was deleted":        {failed("BackoffLimitExceeded", ""), nil, "deleted, or lost with its node", job.End{End: order.End{Attempts: 1}}},
-		"failed for no reason":   {failed("BackoffLimitExceeded", "the limit was reached"), []corev1.Pod{{}}, "the Job failed: the limit was reached", job.End{End: order.End{Attempts: 1}}},
+		"pod was deleted":        {failed("BackoffLimitExceeded", ""), nil, "deleted, or lost with its node", job.End{End: runspec.End{Attempts: 1}}},
+		"failed for no reason":   {failed("BackoffLimitExceeded", "the limit was reached"), []corev1.Pod{{}}, "the Job failed: the limit was reached", job.End{End: runspec.End{Attempts: 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := job.Ended(c.status, c.pods)
 			if got == nil {
 				if c.want != "" || c.end.OK {
-					t.Fatal("it goes on")
+					t.Fatal("the run has not ended")
 				}
 				return
 			}
@@ -211,6 +219,7 @@ func TestEnded(t *testing.T) {
 }
 
 func TestBegun(t *testing.T) {
+	t.Parallel()
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	pod := func(side, main corev1.ContainerState) corev1.Pod {
 		return corev1.Pod{Status: corev1.PodStatus{

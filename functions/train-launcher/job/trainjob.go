@@ -10,16 +10,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"millrace.dev/functions/train-launcher/order"
+	"millrace.dev/functions/train-launcher/runspec"
 )
 
-// TrainJobs carries runs out as TrainJobs of Kubeflow Trainer (v2): train.nodes
+// TrainJobs runs trainings as TrainJobs of Kubeflow Trainer (v2): train.nodes
 // pods that train one model together, each with a sidecar. The first pod's model
-// is the run's; whichever fails first tells so. It is safe for concurrent use.
+// is the run's. The first pod that fails reports the failure. It is safe for
+// concurrent use.
 //
-// What a pod is like stands in a TrainingRuntime, not in the TrainJob, whose
-// overrides can name no containers that its runtime lacks. So each run has a
-// runtime of its own beside its TrainJob, under one name.
+// The pod template is in a TrainingRuntime and not in the TrainJob, whose
+// overrides cannot add containers to the runtime's. So each run has a
+// TrainingRuntime of its own, with the same name as its TrainJob.
 type TrainJobs struct{ *cluster }
 
 // The names that Kubeflow Trainer goes by.
@@ -37,11 +38,11 @@ var (
 	runtimes       = trainerVersion.WithResource("trainingruntimes")
 )
 
-// RuntimeForRun makes what the pods of a run are like. They have the variables
+// RuntimeForRun returns the TrainingRuntime of a run: the template of its pods. They have the variables
 // of torchrun (PET_*), and JOB_COMPLETION_INDEX, beside those of any trainer.
 // Nothing restarts within a pod or alone, since the others would wait for it for
 // ever: train.retries is how often all pods are made again when one has died.
-func RuntimeForRun(s Settings, r order.Run) (*unstructured.Unstructured, error) {
+func RuntimeForRun(s Settings, r runspec.Run) (*unstructured.Unstructured, error) {
 	pod, err := template(s, r)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func RuntimeForRun(s Settings, r order.Run) (*unstructured.Unstructured, error) 
 			"failurePolicy": map[string]any{
 				"maxRestarts": int64(r.Train.Retries),
 				"rules": []any{map[string]any{
-					"name": "told", "action": "FailJobSet", "onJobFailureReasons": []any{batchv1.JobReasonPodFailurePolicy, batchv1.JobReasonDeadlineExceeded},
+					"name": "reported", "action": "FailJobSet", "onJobFailureReasons": []any{batchv1.JobReasonPodFailurePolicy, batchv1.JobReasonDeadlineExceeded},
 				}},
 			},
 			"replicatedJobs": []any{map[string]any{"name": node, "template": fields}},
@@ -71,8 +72,8 @@ func RuntimeForRun(s Settings, r order.Run) (*unstructured.Unstructured, error) 
 	return out, nil
 }
 
-// TrainJobForRun makes the TrainJob of a run.
-func TrainJobForRun(s Settings, r order.Run) *unstructured.Unstructured {
+// TrainJobForRun returns the TrainJob of a run.
+func TrainJobForRun(s Settings, r runspec.Run) *unstructured.Unstructured {
 	wanted := map[string]any{
 		"runtimeRef": map[string]any{"apiGroup": trainerGroup, "kind": "TrainingRuntime", "name": Name(r.Pipeline, r.Run)},
 		"trainer":    map[string]any{"numNodes": nodes(r)},
@@ -91,9 +92,9 @@ func TrainJobForRun(s Settings, r order.Run) *unstructured.Unstructured {
 	return out
 }
 
-func nodes(r order.Run) int64 { return int64(max(1, r.Train.Nodes)) }
+func nodes(r runspec.Run) int64 { return int64(max(1, r.Train.Nodes)) }
 
-func object(s Settings, r order.Run, kind string, spec map[string]any) *unstructured.Unstructured {
+func object(s Settings, r runspec.Run, kind string, spec map[string]any) *unstructured.Unstructured {
 	m := meta(s, r, Name(r.Pipeline, r.Run))
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": trainerVersion.String(), "kind": kind,
@@ -110,8 +111,8 @@ func text(m map[string]string) map[string]any {
 	return out
 }
 
-// withoutNull takes out what the Go types of Kubernetes write as null and a
-// custom resource's schema does not take.
+// withoutNull removes the nulls that the Go types of Kubernetes write and that
+// the schema of a custom resource rejects.
 func withoutNull(v any) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -129,21 +130,25 @@ func withoutNull(v any) {
 	}
 }
 
-// Launch makes the run's runtime and TrainJob unless they are there.
-func (c *TrainJobs) Launch(ctx context.Context, r order.Run) error {
+// Launch creates the run's TrainingRuntime, TrainJob and Secret unless they exist.
+func (c *TrainJobs) Launch(ctx context.Context, r runspec.Run) error {
 	like, err := RuntimeForRun(c.settings, r)
 	if err != nil {
-		return &order.Refused{Reason: oneLine(err), Hint: "correct the pipeline's file"}
+		return &runspec.Refused{Reason: oneLine(err), Hint: "correct the pipeline's file"}
 	}
-	if err := c.make(ctx, runtimes, like, like.GetName(), r.Key); err != nil {
+	if _, err := c.make(ctx, runtimes, like, like.GetName(), r.Key); err != nil {
 		return err
 	}
 	job := TrainJobForRun(c.settings, r)
-	return c.make(ctx, trainJobs, job, job.GetName(), r.Key)
+	owner, err := c.make(ctx, trainJobs, job, job.GetName(), r.Key)
+	if err != nil {
+		return err
+	}
+	return c.giveCredentials(ctx, r, owner)
 }
 
-// Look tells how far the run is, from its TrainJob, the Job below it and the pods.
-func (c *TrainJobs) Look(ctx context.Context, pipeline, run string) (order.Status, error) {
+// Poll returns how far the run is, from its TrainJob, the Job below it and the pods.
+func (c *TrainJobs) Poll(ctx context.Context, pipeline, run string) (runspec.Status, error) {
 	name := Name(pipeline, run)
 	var t struct {
 		Status struct {
@@ -152,26 +157,26 @@ func (c *TrainJobs) Look(ctx context.Context, pipeline, run string) (order.Statu
 	}
 	found, err := c.get(ctx, trainJobs, name, &t)
 	if err != nil || !found {
-		return order.Status{}, err
+		return runspec.Status{}, err
 	}
 	pods, err := c.podsOf(ctx, pipeline, run)
 	if err != nil {
-		return order.Status{}, err
+		return runspec.Status{}, err
 	}
 	status := asJob(t.Status.Conditions)
 	if len(status.Conditions) > 0 && status.Conditions[0].Type == batchv1.JobFailed {
-		// The Job knows why: its time was over, or a pod has died too often.
+		// The Job has the reason: its deadline, or too many failed pods.
 		var below batchv1.Job
 		if _, err := c.get(ctx, jobs, fmt.Sprintf("%s-%s-0", name, node), &below); err != nil {
-			return order.Status{}, err
+			return runspec.Status{}, err
 		}
 		status.Failed, status.Conditions = below.Status.Failed, append(below.Status.Conditions, status.Conditions...)
 	}
-	end, err := c.told(ctx, Ended(status, pods))
-	return order.Status{Found: true, Begun: Begun(pods), End: end}, err
+	end, err := c.withLog(ctx, Ended(status, pods))
+	return runspec.Status{Found: true, Begun: Begun(pods), End: end}, err
 }
 
-// asJob gives how a TrainJob has ended as a Job's status.
+// asJob converts the conditions of a TrainJob to a Job's status.
 func asJob(conditions []metav1.Condition) (s batchv1.JobStatus) {
 	for _, c := range conditions {
 		kind, ok := map[string]batchv1.JobConditionType{"Complete": batchv1.JobComplete, "Failed": batchv1.JobFailed}[c.Type]

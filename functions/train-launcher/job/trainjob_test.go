@@ -17,6 +17,7 @@ import (
 // TestTrainJobs: what is made of a run is what Kubeflow Trainer's own
 // definitions take, without a field that they do not know.
 func TestTrainJobs(t *testing.T) {
+	t.Parallel()
 	runtimes, trainJobs := definition(t, "trainingruntimes"), definition(t, "trainjobs")
 	for name, r := range runs() {
 		t.Run(name, func(t *testing.T) {
@@ -41,6 +42,7 @@ func TestTrainJobs(t *testing.T) {
 
 // TestSchemaIsStrict: the check above finds what it is there to find.
 func TestSchemaIsStrict(t *testing.T) {
+	t.Parallel()
 	trainJobs := definition(t, "trainjobs")
 	for name, spoil := range map[string]func(spec map[string]any){
 		"unknown field": func(spec map[string]any) { spec["nodes"] = int64(2) },

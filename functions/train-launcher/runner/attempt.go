@@ -32,7 +32,7 @@ const (
 	overTime
 	overOutput
 	overFiles
-	// asked is no limit: somebody wants the run to end.
+	// asked is not a limit: the run was asked to stop.
 	asked
 )
 
@@ -40,14 +40,14 @@ func (e ending) ok() bool {
 	return e.exit == 0 && e.signal == 0 && e.stopped == noLimit && e.unstarted == nil && !e.lost
 }
 
-// worthAnother tells failures that may go away from those that come again.
+// worthAnother reports whether the failure may be transient.
 func (e ending) worthAnother() bool { return !e.ok() && e.stopped == noLimit && e.unstarted == nil }
 
-// How often limits are looked at, and how long output of an ended trainer may
-// still be on its way.
+// How often the limits are checked, and how long to wait for the rest of the
+// output after the trainer has ended.
 const (
-	lookEvery = 100 * time.Millisecond
-	lastWords = 2 * time.Second
+	limitPollInterval = 100 * time.Millisecond
+	drainTimeout      = 2 * time.Second
 )
 
 // attempt runs the trainer once. An error is the runner's own, which the
@@ -89,7 +89,7 @@ func (r *run) attempt(deadline time.Time) (ending, error) {
 	failpoint.Hit("attempt.after")
 	endGroup(cmd.Process.Pid)
 	endAll(children) // what has left the group, and has come to this process
-	_ = read.SetReadDeadline(time.Now().Add(lastWords))
+	_ = read.SetReadDeadline(time.Now().Add(drainTimeout))
 	<-logged
 	e := ending{stopped: stopped, exit: cmd.ProcessState.ExitCode()}
 	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signaled() {
@@ -101,7 +101,8 @@ func (r *run) attempt(deadline time.Time) (ending, error) {
 	return e, nil
 }
 
-// enterable asks beforehand what exec would blame on the command.
+// enterable checks the folder first: exec would report it as an error of the
+// command.
 func enterable(dir string) error {
 	err := syscall.Access(dir, 1) // X_OK
 	if err != nil {
@@ -110,12 +111,12 @@ func enterable(dir string) error {
 	return nil
 }
 
-// onlyReader hides that a file can write itself into another: what is read
-// has to go through the log.
+// onlyReader hides the WriterTo of a file, so that all output goes through the
+// log.
 type onlyReader struct{ io.Reader }
 
-// environment is what the trainer finds. What the runner was given comes
-// first, so that MILLRACE_* is always ours.
+// environment returns the trainer's environment. The runner's own comes first,
+// so that it cannot override MILLRACE_*.
 func (r *run) environment() []string {
 	return append(os.Environ(),
 		"MILLRACE_TRAIN_DATA="+r.folder.data(),
@@ -127,8 +128,8 @@ func (r *run) environment() []string {
 	)
 }
 
-// mark is the variable by which the processes of a run are told from all
-// others, wherever they have gone: it names the run's folder.
+// mark is the variable that identifies the processes of a run, whatever process
+// group they are in: it names the run's folder.
 func (r *run) mark() string { return "MILLRACE_OUTPUT=" + r.folder.Output() }
 
 // watch waits until the trainer has ended, and ends it when it is over a
@@ -141,8 +142,8 @@ func (r *run) watch(cmd *exec.Cmd, deadline time.Time) limit {
 	}()
 	timeout := time.NewTimer(time.Until(deadline))
 	defer timeout.Stop()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	tick := time.NewTicker(limitPollInterval)
+	defer tick.Stop()
 	var over limit
 	for over == noLimit {
 		select {
@@ -152,13 +153,13 @@ func (r *run) watch(cmd *exec.Cmd, deadline time.Time) limit {
 			over = overTime
 		case <-r.stop:
 			over = asked
-		case <-look.C:
+		case <-tick.C:
 			over = r.overLimit()
 		}
 	}
 	group := -cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM)
-	// A trainer that is stopped takes SIGTERM only when it goes on.
+	// A stopped (SIGSTOP) process handles SIGTERM only after SIGCONT.
 	_ = syscall.Kill(group, syscall.SIGCONT)
 	grace := time.NewTimer(r.job.Grace)
 	defer grace.Stop()
@@ -168,8 +169,8 @@ func (r *run) watch(cmd *exec.Cmd, deadline time.Time) limit {
 			return over
 		case <-grace.C:
 			endGroup(cmd.Process.Pid)
-		case <-look.C:
-			// Whoever fills the disk gets no grace to go on with it.
+		case <-tick.C:
+			// A trainer that keeps filling the disk gets no further grace.
 			if over == overOutput && r.outputSize() > 2*r.job.MaxOutput {
 				endGroup(cmd.Process.Pid)
 			}
@@ -180,11 +181,11 @@ func (r *run) watch(cmd *exec.Cmd, deadline time.Time) limit {
 // endGroup kills what is left of the trainer's process group.
 func endGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 
-// endAll kills the processes that find gives until it finds none, or time is
-// up: what is killed may leave children of its own.
+// endAll kills the processes that find returns until it returns none or time is
+// up: a killed process may leave children.
 func endAll(find func() []int) {
-	over, look := time.After(lastWords), time.NewTicker(time.Millisecond)
-	defer look.Stop()
+	over, tick := time.After(drainTimeout), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for {
 		pids := find()
 		if len(pids) == 0 {
@@ -198,12 +199,13 @@ func endAll(find func() []int) {
 		select {
 		case <-over:
 			return
-		case <-look.C:
+		case <-tick.C:
 		}
 	}
 }
 
-// overLimit tells which limit the output is over, if it is over one.
+// overLimit returns the limit that the output exceeds, noLimit if it exceeds
+// none.
 func (r *run) overLimit() limit {
 	switch size, files := r.measure(); {
 	case size > r.job.MaxOutput:
@@ -216,13 +218,13 @@ func (r *run) overLimit() limit {
 
 func (r *run) outputSize() int64 { size, _ := r.measure(); return size }
 
-// measure gives the bytes of output and metrics, and the number of files in
-// the output, folders counted too; of too many it stops counting.
+// measure returns the bytes of output and metrics, and the number of files and
+// folders in the output. It stops counting beyond the limit.
 func (r *run) measure() (size int64, files int) {
 	if info, err := os.Lstat(r.folder.Metrics()); err == nil {
 		size = info.Size()
 	}
-	// Files come and go meanwhile: what can't be looked at is not there.
+	// Files come and go meanwhile: one that cannot be read does not count.
 	_ = filepath.WalkDir(r.folder.Output(), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || path == r.folder.Output() {
 			return nil

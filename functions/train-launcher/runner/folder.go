@@ -47,8 +47,8 @@ type Input struct {
 
 // Result is how a run ended.
 type Result struct {
-	// OK says that the trainer ended with exit code 0. Whether it left a
-	// usable model is for others to say.
+	// OK says that the trainer ended with exit code 0. The runner does not check
+	// whether it left a usable model.
 	OK bool `json:"ok"`
 	// Reason is one sentence, Hint what to do about it; empty when OK.
 	Reason string `json:"reason,omitempty"`
@@ -69,21 +69,21 @@ func (f Folder) path(name string) string { return filepath.Join(string(f), name)
 // Output is the folder in which the trainer leaves its model.
 func (f Folder) Output() string { return f.path("output") }
 
-// Metrics is the file to which the trainer appends what it tells of itself.
+// Metrics is the file to which the trainer appends its metrics.
 func (f Folder) Metrics() string { return f.path("metrics.jsonl") }
 
 // Log is the trainer's output.
 func (f Folder) Log() string { return f.path("log") }
 
-// Diary is the runner's own output.
-func (f Folder) Diary() string { return f.path("runner.log") }
+// RunnerLog is the runner's own output.
+func (f Folder) RunnerLog() string { return f.path("runner.log") }
 
 func (f Folder) data() string     { return f.path("data") }
 func (f Folder) params() string   { return f.path("params.json") }
 func (f Folder) pipeline() string { return f.path("pipeline.json") }
 func (f Folder) lock() string     { return f.path("lock") }
 
-// Create makes the folder with its job. A job that is there already stays as it is.
+// Create makes the folder with its job. It does not replace a job.
 func (f Folder) Create(job Job) error {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (f Folder) Create(job Job) error {
 	return f.write("job.json", job)
 }
 
-// HasJob tells whether Create has been here.
+// HasJob tells whether Create was called.
 func (f Folder) HasJob() bool { return f.has("job.json") }
 
 func (f Folder) has(name string) bool {
@@ -102,8 +102,8 @@ func (f Folder) has(name string) bool {
 	return err == nil
 }
 
-// Refuse leaves a result in the place of a job that can't be done. A result
-// that is there already stays.
+// Refuse writes a result without running the job, which cannot be done. It does
+// not replace a result.
 func (f Folder) Refuse(r Result) error {
 	if f.has("result.json") {
 		return nil
@@ -111,33 +111,37 @@ func (f Folder) Refuse(r Result) error {
 	return f.write("result.json", r)
 }
 
-// Overrule puts another result in the place of the runner's.
+// Overrule replaces the runner's result.
 func (f Folder) Overrule(r Result) error { return f.write("result.json", r) }
 
-// SetTold says that the run's end has been told and what it left is kept: a
-// runner in a pod ends then.
-func (f Folder) SetTold() error { return f.write("told", true) }
+// SetReported records that the run's output is uploaded and its end is in the
+// log. A runner in a pod ends then.
+func (f Folder) SetReported() error { return f.write("told", true) }
 
-// Told tells whether SetTold has been here.
-func (f Folder) Told() bool { return f.has("told") }
+// Reported tells whether SetReported was called.
+func (f Folder) Reported() bool { return f.has("told") }
 
-// Result reads how the run ended; false while it has not.
+// Result returns how the run ended, false while it has not. A result that the
+// trainer has damaged is a failure with that reason.
 func (f Folder) Result() (Result, bool, error) {
 	var r Result
 	err := f.read("result.json", &r)
 	if errors.Is(err, os.ErrNotExist) {
 		return Result{}, false, nil
 	}
+	if s, ok := errors.AsType[*SpoiledError](err); ok {
+		return s.Result(), true, nil
+	}
 	return r, err == nil, err
 }
 
-// Runner is the process id of the runner that is at work, 0 if none is. It
-// asks for the lock's holder and does not touch the lock, so that asking never
-// stands in the way of a runner that begins.
+// Runner returns the process id of the active runner, 0 if no runner is active. It
+// queries the holder of the lock without taking the lock, so that it never blocks
+// a runner that starts.
 func (f Folder) Runner() (pid int, err error) {
-	file, err := os.OpenFile(f.lock(), os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
+	file, err := f.open("lock", os.O_RDWR)
+	if _, spoiled := errors.AsType[*SpoiledError](err); spoiled || errors.Is(err, os.ErrNotExist) {
+		return 0, nil // nobody can hold what is not there
 	}
 	if err != nil {
 		return 0, err
@@ -153,13 +157,13 @@ func (f Folder) Runner() (pid int, err error) {
 	return int(l.Pid), nil
 }
 
-// errHeld says that another runner is at work in the folder.
+// errHeld says that another runner is active in the folder.
 var errHeld = errors.New("another runner has the lock")
 
-// hold takes the lock until the process ends: the kernel gives it back,
-// however the process ends. (A lock of fcntl is not inherited by children.)
+// hold takes the lock until the process ends: the kernel releases it however
+// the process ends. (A lock of fcntl is not inherited by children.)
 func (f Folder) hold() (*os.File, error) {
-	file, err := os.OpenFile(f.lock(), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := f.lockFile()
 	if err != nil {
 		return nil, err
 	}
@@ -175,18 +179,42 @@ func (f Folder) hold() (*os.File, error) {
 	return file, nil
 }
 
+// lockFile opens the lock, and makes it where it is not there yet.
+func (f Folder) lockFile() (*os.File, error) {
+	file, err := f.open("lock", os.O_RDWR)
+	if !errors.Is(err, os.ErrNotExist) {
+		return file, err
+	}
+	root, err := os.OpenRoot(string(f))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.OpenFile("lock", os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
+}
+
+// maxResult bounds a result.json, maxFile the other files that hold JSON.
+const (
+	maxResult = 256 << 10
+	maxFile   = 64 << 20
+)
+
 func (f Folder) read(name string, v any) error {
-	b, err := os.ReadFile(f.path(name))
+	limit := int64(maxFile)
+	if name == "result.json" {
+		limit = maxResult
+	}
+	b, err := f.bytes(name, limit)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("read %s: %w", f.path(name), err)
+		return &SpoiledError{name, fmt.Sprintf("is not what was written there: %v", err)}
 	}
 	return nil
 }
 
-// write puts v at name, whole or not at all, and on the disk before it returns.
+// write writes v to the file name atomically, and syncs it.
 func (f Folder) write(name string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -203,5 +231,5 @@ func (f Folder) write(name string, v any) error {
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), f.path(name))
+	return f.rename(filepath.Base(tmp.Name()), name)
 }

@@ -1,17 +1,19 @@
 package runner
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// outputLog keeps a trainer's output within bounds, whatever it prints: the
-// beginning, and the end. While it runs, the end lies in two files beside the
-// log that take turns; Close puts everything into one.
+// outputLog keeps a trainer's output within a limit: the beginning and the end.
+// While the trainer runs, the end is in two files beside the log that are written
+// in turn; Close joins everything in one file.
 type outputLog struct {
 	path          string
 	head, turn    *os.File
@@ -19,7 +21,7 @@ type outputLog struct {
 	perTurn, used int64
 	dropped       int64
 	recent        []byte // the end once more, for tail
-	// show gets everything as well, if it is set; what it does not take is lost.
+	// show gets everything as well, if it is set; its errors are ignored.
 	show io.Writer
 	err  error
 }
@@ -27,9 +29,9 @@ type outputLog struct {
 // maxRecent bounds what tail has to choose from.
 const maxRecent = 64 << 10
 
-// openLog goes on with the log at path, or begins it.
+// openLog opens the log at path for appending, or creates it.
 func openLog(path string, limit int64) (*outputLog, error) {
-	head, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	head, err := Folder(filepath.Dir(path)).Append(filepath.Base(path))
 	if err != nil {
 		return nil, err
 	}
@@ -40,14 +42,15 @@ func openLog(path string, limit int64) (*outputLog, error) {
 	return &outputLog{path: path, head: head, headLeft: max(0, limit/2-info.Size()), perTurn: max(1, limit/4)}, nil
 }
 
-func (l *outputLog) newer() string { return newerEnd(l.path) }
-func (l *outputLog) older() string { return olderEnd(l.path) }
+func (l *outputLog) newer() string  { return newerEnd(filepath.Base(l.path)) }
+func (l *outputLog) older() string  { return olderEnd(filepath.Base(l.path)) }
+func (l *outputLog) folder() Folder { return Folder(filepath.Dir(l.path)) }
 
 func newerEnd(log string) string { return log + ".end" }
 func olderEnd(log string) string { return log + ".end.older" }
 
-// Write never fails: a trainer must not stop because the disk that takes its
-// output is full. Close tells of it.
+// Write never fails: a trainer must not stop because the disk of its log is
+// full. Close returns the first error.
 func (l *outputLog) Write(p []byte) (int, error) {
 	n := len(p)
 	if l.show != nil {
@@ -88,15 +91,15 @@ func (l *outputLog) nextTurn() {
 	if l.turn != nil {
 		l.turn.Close()
 	}
-	if info, err := os.Stat(l.older()); err == nil {
+	if info, err := os.Lstat(olderEnd(l.path)); err == nil && info.Mode().IsRegular() {
 		l.dropped += info.Size()
 	}
-	if err := os.Rename(l.newer(), l.older()); err != nil && !os.IsNotExist(err) && l.err == nil {
+	if err := l.folder().rename(l.newer(), l.older()); err != nil && !os.IsNotExist(err) && l.err == nil {
 		l.err = err
 	}
 	l.used = 0
 	var err error
-	if l.turn, err = os.Create(l.newer()); err != nil {
+	if l.turn, err = l.folder().make(l.newer()); err != nil {
 		l.turn, l.err = nil, err
 	}
 }
@@ -106,10 +109,10 @@ func (l *outputLog) note(format string, args ...any) {
 	fmt.Fprintf(l, "--- "+format+" ---\n", args...)
 }
 
-// begin forgets what tail would give, so that it is of one attempt alone.
+// begin resets tail, so that it covers one attempt only.
 func (l *outputLog) begin() { l.recent = l.recent[:0] }
 
-// Close leaves everything in the one file.
+// Close joins everything in one file.
 func (l *outputLog) Close() error {
 	if l.turn != nil {
 		l.turn.Close()
@@ -119,7 +122,12 @@ func (l *outputLog) Close() error {
 		l.keep(err)
 	}
 	for _, name := range []string{l.older(), l.newer()} {
-		f, err := os.Open(name)
+		f, err := l.folder().Open(name)
+		if s, ok := errors.AsType[*SpoiledError](err); ok {
+			_, err = fmt.Fprintf(l.head, "\n--- %v ---\n", s)
+			l.keep(err)
+			continue
+		}
 		if os.IsNotExist(err) {
 			continue
 		}
@@ -130,7 +138,7 @@ func (l *outputLog) Close() error {
 		_, err = io.Copy(l.head, f)
 		l.keep(err)
 		f.Close()
-		os.Remove(name)
+		os.Remove(filepath.Join(string(l.folder()), name))
 	}
 	l.keep(l.head.Close())
 	return l.err
@@ -148,25 +156,26 @@ const (
 	tailBytes = 8 << 10
 )
 
-// tail is the end of the output as text that any terminal and any JSON can
-// take: at most tailLines lines and tailBytes bytes.
+// tail returns the end of the output as printable UTF-8: at most tailLines lines
+// and tailBytes bytes.
 func (l *outputLog) tail() string { return tail(l.recent) }
 
-// Tail is the end of what a run has printed so far, as tail has it. It is read
-// beside the runner that writes: a line may be missing as files take turns.
+// Tail returns the end of what a run has printed so far, in the form of tail. The
+// runner may be writing meanwhile: a line may be missing when it changes files.
 func (f Folder) Tail() string {
 	var end []byte
-	for _, name := range []string{newerEnd(f.Log()), olderEnd(f.Log()), f.Log()} {
+	log := filepath.Base(f.Log())
+	for _, name := range []string{newerEnd(log), olderEnd(log), log} {
 		if len(end) < maxRecent {
-			end = append(lastOf(name), end...)
+			end = append(f.lastOf(name), end...)
 		}
 	}
 	return tail(end)
 }
 
-// lastOf is the end of a file, nothing if it can't be read.
-func lastOf(name string) []byte {
-	file, err := os.Open(name)
+// lastOf returns the end of a file, nil if it cannot be read.
+func (f Folder) lastOf(name string) []byte {
+	file, err := f.Open(name)
 	if err != nil {
 		return nil
 	}
@@ -196,8 +205,8 @@ func tail(recent []byte) string {
 	return text
 }
 
-// clean gives output as plain text: what a progress bar wrote over is gone,
-// terminal sequences and control characters too, and it is valid UTF-8.
+// clean returns output as plain, valid UTF-8 text: without terminal sequences,
+// control characters, and what a progress bar has overwritten.
 func clean(b []byte) string {
 	var out strings.Builder
 	for line := range strings.Lines(strings.ToValidUTF8(string(b), "\uFFFD")) {
@@ -217,8 +226,8 @@ func clean(b []byte) string {
 	return out.String()
 }
 
-// withoutSequences drops ESC [ ... letter, with which terminals are told
-// colours and places.
+// withoutSequences drops the escape sequences ESC [ ... letter, which set
+// colours and move the cursor.
 func withoutSequences(s string) string {
 	var out strings.Builder
 	for {

@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// ExitTold is the exit code of a runner in a pod whose run has failed for good:
-// that has been told, and another pod would not mend it.
-const ExitTold = 99
+// ExitReported is the exit code of a runner in a pod whose run has failed for good:
+// that has been reported, and another pod would not change it.
+const ExitReported = 99
 
-// waitEvery is how often a runner in a pod looks for what the sidecar does.
-const waitEvery = 25 * time.Millisecond
+// podPollInterval is how often a runner in a pod checks what the sidecar has done.
+const podPollInterval = 25 * time.Millisecond
 
 // pod carries out the run of a pod. The sidecar writes the job when the data is
-// there; the runner stays until the sidecar has told the end, since Kubernetes
+// there; the runner stays until the sidecar has reported the end, since Kubernetes
 // ends a sidecar with the main container. SIGTERM (an eviction, a deadline, a
-// deletion) ends the trainer and leaves no result: what becomes of the run then
-// is the cluster's to say.
+// deletion) ends the trainer and leaves no result: the cluster decides then what
+// becomes of the run.
 func pod(folder Folder, stdout io.Writer) (exit int, err error) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
@@ -37,7 +37,7 @@ func pod(folder Folder, stdout io.Writer) (exit int, err error) {
 		}
 		return 1, err
 	}
-	if !wait(stop, folder.Told) {
+	if !wait(stop, folder.Reported) {
 		return exitStopped, nil
 	}
 	result, _, err := folder.Result()
@@ -45,21 +45,22 @@ func pod(folder Folder, stdout io.Writer) (exit int, err error) {
 	case err != nil:
 		return 1, err
 	case !result.OK:
-		return ExitTold, nil
+		return ExitReported, nil
 	}
 	return 0, nil
 }
 
-// exitStopped is what a shell makes of SIGTERM.
+// exitStopped is the exit code of a process that SIGTERM ended, as shells have it.
 const exitStopped = 128 + int(syscall.SIGTERM)
 
-// wait waits until ok, false if it was asked to stop before.
+// wait polls until ok returns true. It returns false if a signal to stop came
+// first.
 func wait(stop <-chan os.Signal, ok func() bool) bool {
-	look := time.NewTicker(waitEvery)
-	defer look.Stop()
+	tick := time.NewTicker(podPollInterval)
+	defer tick.Stop()
 	for !ok() {
 		select {
-		case <-look.C:
+		case <-tick.C:
 		case <-stop:
 			return false
 		}
@@ -67,8 +68,8 @@ func wait(stop <-chan os.Signal, ok func() bool) bool {
 	return true
 }
 
-// install copies this program into the folder, where containers find it that
-// have nothing of ours.
+// install copies this program into the folder, for containers whose image does
+// not have it.
 func install(dir string) (err error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -65,7 +65,7 @@ func TestPod(t *testing.T) {
 		shown   string
 	}{
 		"ends well":       {`echo good; pwd > "$MILLRACE_OUTPUT/pwd"`, 0, 0, "good\n"},
-		"fails":           {"echo bad; exit 3", 0, runner.ExitTold, "bad\n"},
+		"fails":           {"echo bad; exit 3", 0, runner.ExitReported, "bad\n"},
 		"tries once more": {`echo try; test -e ../here && exit 0; touch ../here; exit 1`, 1, 0, "try\n--- attempt 2 of 2 ---\ntry\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestPod(t *testing.T) {
 			if err := p.cmd.Process.Signal(syscall.Signal(0)); err != nil {
 				t.Fatal("the runner did not wait until the end was told")
 			}
-			if err := folder.SetTold(); err != nil {
+			if err := folder.SetReported(); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.exit(); got != c.exit {

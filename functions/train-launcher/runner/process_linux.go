@@ -12,7 +12,7 @@ import (
 const prSetChildSubreaper = 36
 
 // adoptOrphans makes this process the parent of what its descendants leave
-// behind, so that a trainer's daemon can't slip away.
+// behind, so that a trainer's daemon cannot slip away.
 func adoptOrphans() {
 	// Where that does not work, what has left the trainer's process group stays.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0)

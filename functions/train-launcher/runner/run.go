@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"millrace.dev/shared/failpoint"
@@ -17,7 +18,7 @@ const usage = `usage: runner FOLDER
 The train launcher starts it; the folder holds a job.json. In a pod of a
 cluster, "install" copies it to where the trainer's container finds it, and
 "pod" waits for the job, shows the trainer's output, and stays until the
-sidecar has told the end.`
+sidecar has reported the end.`
 
 // Main is the runner's main: args are the run's folder, alone or behind
 // "install" or "pod". It gives the exit code: 0 when there is a result, also
@@ -66,20 +67,20 @@ type run struct {
 	job    Job
 	past   attempts
 	log    *outputLog
-	// stop asks the run to end without a result; nil where nobody does.
+	// stop asks the run to end without a result; nil if nothing can.
 	stop <-chan os.Signal
 }
 
-// errStopped says that a run was asked to stop.
+// errStopped is returned for a run that was asked to stop.
 var errStopped = errors.New("the run was stopped")
 
 // Run carries out the job in the folder and leaves a result there. It does
-// nothing when there is a result, or another runner at work. The trainer gets
-// this process's environment and what MILLRACE_* adds to it.
+// nothing if there is a result already or another runner is active. The trainer
+// gets this process's environment with MILLRACE_* added.
 func Run(folder Folder) error { return carryOut(folder, nil, nil) }
 
-// carryOut is Run that also shows the trainer's output, unless show is nil.
-// What comes through stop ends the run without a result, with errStopped.
+// carryOut is Run that also copies the trainer's output to show, unless it is
+// nil. A signal from stop ends the run without a result, with errStopped.
 func carryOut(folder Folder, show io.Writer, stop <-chan os.Signal) error {
 	lock, err := folder.hold()
 	if err != nil {
@@ -154,7 +155,7 @@ func (r *run) try() (Result, error) {
 		Attempts: r.past.Begun, Seconds: time.Since(r.past.Started).Seconds(),
 	}
 	if !result.OK {
-		result.Reason, result.Hint = last.words(r.job, result.LogTail)
+		result.Reason, result.Hint = last.explain(r.job, result.LogTail)
 		if result.Attempts > 1 {
 			result.Reason += fmt.Sprintf(" (attempt %d of %d)", result.Attempts, r.job.Retries+1)
 		}
@@ -164,8 +165,8 @@ func (r *run) try() (Result, error) {
 
 const maxBackoff = time.Minute
 
-// prepare makes everything afresh that a trainer finds, so that no attempt
-// sees what one before it left or changed.
+// prepare creates all that a trainer finds anew, so that no attempt sees what an
+// earlier one left or changed.
 func (r *run) prepare() error {
 	for _, dir := range []string{r.folder.data(), r.folder.Output()} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -184,21 +185,24 @@ func (r *run) prepare() error {
 		}
 	}
 	return errors.Join(
-		os.WriteFile(r.folder.params(), r.job.Params, 0o600),
-		os.WriteFile(r.folder.pipeline(), r.job.Pipeline, 0o600),
-		os.WriteFile(r.folder.Metrics(), nil, 0o600),
+		r.folder.put(filepath.Base(r.folder.params()), r.job.Params),
+		r.folder.put(filepath.Base(r.folder.pipeline()), r.job.Pipeline),
+		r.folder.put(filepath.Base(r.folder.Metrics()), nil),
 	)
 }
 
-// copyFile copies rather than links: a trainer may write to its data, and what
-// it is a copy of belongs to the artifact store. (Between files io.Copy lets
-// the kernel copy, which shares the blocks where the file system can.)
+// copyFile copies rather than links: a trainer may write to its data, but the
+// original belongs to the artifact store. (io.Copy between files lets the kernel
+// copy, which shares blocks if the file system can.)
 func copyFile(to, from string) error {
-	in, err := os.Open(from)
+	in, err := os.OpenFile(from, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block it
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	if info, err := in.Stat(); err != nil || !info.Mode().IsRegular() {
+		return errors.Join(err, fmt.Errorf("%s is not a regular file", from))
+	}
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

@@ -114,12 +114,12 @@ func read(t *testing.T, path string) string {
 // until polls for what happens in another process.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline, look := time.After(20*time.Second), time.Tick(5*time.Millisecond)
+	deadline, tick := time.After(20*time.Second), time.Tick(5*time.Millisecond)
 	for !ok() {
 		select {
 		case <-deadline:
 			t.Fatalf("%s: not within 20 s", what)
-		case <-look:
+		case <-tick:
 		}
 	}
 }
@@ -129,10 +129,11 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// gone tells whether no process of that id is alive.
+// gone reports whether no process of that id is alive.
 func gone(pid int) bool { return syscall.Kill(pid, 0) != nil }
 
 func TestTrainerFindsWhatItIsPromised(t *testing.T) {
+	t.Parallel()
 	script := `
 set -e
 cat "$MILLRACE_TRAIN_DATA/part-00000.parquet" > "$MILLRACE_OUTPUT/model.onnx"
@@ -195,7 +196,7 @@ exit 1`
 		attempts     int
 	}{
 		{name: "crash", script: "echo first; echo last; exit 3", reason: "the trainer ended with exit code 3: last", exit: 3, attempts: 1},
-		{name: "crash without a word", script: "exit 3", reason: "the trainer ended with exit code 3", exit: 3, attempts: 1},
+		{name: "crash without output", script: "exit 3", reason: "the trainer ended with exit code 3", exit: 3, attempts: 1},
 		{
 			name: "Python's exception", script: traceback, reason: "the trainer ended with exit code 1: ModuleNotFoundError: No module named 'lightgbm'",
 			hint: "install the trainer's requirements", exit: 1, attempts: 1,
@@ -209,7 +210,7 @@ exit 1`
 		},
 		{
 			name: "no such folder", change: func(j *runner.Job) { j.Dir = "/no/such/folder" },
-			reason: "the pipeline's folder /no/such/folder can't be entered: no such file or directory", hint: "put it back", attempts: 1,
+			reason: "the pipeline's folder /no/such/folder cannot be entered: no such file or directory", hint: "put it back", attempts: 1,
 		},
 		{
 			name: "hangs", script: "echo working; exec sleep 1000", change: func(j *runner.Job) { j.Timeout, j.Retries = 300*time.Millisecond, 2 },
@@ -222,11 +223,11 @@ exit 1`
 		},
 		{
 			name: "fills the quota", script: `head -c 3000000 /dev/zero > "$MILLRACE_OUTPUT/big"; exec sleep 1000`,
-			reason: "the trainer left more than the 1 MiB that a run may leave", hint: "MILLRACE_TRAIN_MAX_OUTPUT", exit: -1, attempts: 1,
+			reason: "the trainer left more than the 1.0 MiB that a run may leave", hint: "MILLRACE_TRAIN_MAX_OUTPUT", exit: -1, attempts: 1,
 		},
 		{
 			name: "fills the quota and ends", script: `head -c 3000000 /dev/zero > "$MILLRACE_OUTPUT/big"`,
-			reason: "the trainer left more than the 1 MiB that a run may leave", attempts: 1,
+			reason: "the trainer left more than the 1.0 MiB that a run may leave", attempts: 1,
 		},
 		{
 			name: "too many files", script: `cd "$MILLRACE_OUTPUT"; for i in $(seq 101); do : > $i; done`,
@@ -342,7 +343,7 @@ func TestOneRunnerAFolder(t *testing.T) {
 	until(t, "one is at work", func() bool { return exists(trace) })
 	pid, err := folder.Runner()
 	if err != nil || pid == 0 {
-		t.Fatalf("nobody is at work (%v)", err)
+		t.Fatalf("no runner is active (%v)", err)
 	}
 	write(t, gate, "")
 	var wg sync.WaitGroup
@@ -367,7 +368,7 @@ func TestOneRunnerAFolder(t *testing.T) {
 }
 
 // A runner that is killed takes its trainer along; the next one counts the
-// attempt and goes on.
+// attempt and continues.
 func TestRunnerIsKilled(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -430,6 +431,7 @@ func TestDataThatIsNotThere(t *testing.T) {
 }
 
 func TestJobStays(t *testing.T) {
+	t.Parallel()
 	folder, job := prepare(t, "exit 0", nil)
 	job.Command = []string{"something", "else"}
 	if err := folder.Create(job); err != nil {
@@ -449,6 +451,7 @@ func TestJobStays(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	if code := runner.Main(nil, io.Discard, &out); code != 2 || !strings.Contains(out.String(), "usage: runner FOLDER") {
 		t.Errorf("exit code %d, %q", code, out.String())

@@ -26,23 +26,25 @@ import (
 type Settings struct {
 	eventlog.Server
 
-	// Artifacts is the URL of the artifact store.
+	// URL of the artifact store.
 	Artifacts string `env:"MILLRACE_ARTIFACTS,required"`
-	// Order is the reference of the run's order, as JSON.
-	Order string `env:"MILLRACE_ORDER,required"`
-	// Rank is the pod's number among those of its run, 0 for the first; Kubernetes says it.
-	Rank int    `env:"JOB_COMPLETION_INDEX" envDefault:"0"`
-	Log  string `env:"MILLRACE_LOG" envDefault:"info"`
+	// The reference of the run's spec, as JSON. train-launcher sets it.
+	Spec string `env:"MILLRACE_ORDER,required"`
+	// The pod's number among those of its run, 0 for the first. Kubernetes sets
+	// it.
+	Rank int `env:"JOB_COMPLETION_INDEX" envDefault:"0" unit:"number"`
+	// What is logged on standard error: debug, info, warn or error.
+	Log string `env:"MILLRACE_LOG" envDefault:"info"`
 }
 
-// How long to pause before the sidecar tries again what failed.
+// How long the sidecar pauses before it retries.
 const (
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
 )
 
 // Main runs the sidecar as a program, args being the run's folder. It ends with
-// SIGTERM, and gives the exit code.
+// SIGTERM and returns the exit code.
 func Main(args []string, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -53,20 +55,20 @@ func Main(args []string, stderr io.Writer) int {
 	settings, err := env.ParseAs[Settings]()
 	var ref events.Ref
 	if err == nil {
-		err = json.Unmarshal([]byte(settings.Order), &ref)
+		err = json.Unmarshal([]byte(settings.Spec), &ref)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "sidecar: error: the environment: %v\n", err)
 		return 1
 	}
-	logger := telemetry.Logger(stderr, settings.Log, true).With("part", "sidecar")
+	logger := telemetry.Logger(stderr, settings.Log).With("component", "sidecar")
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := serve(ctx, settings, ref, runner.Folder(args[0]), logger)
 		if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
 			return 0
 		}
 		if err != nil {
-			logger.Error("trying again", "error", err, "after", pause.String())
+			logger.ErrorContext(ctx, "trying again", "error", err, "after", pause.String())
 		}
 		select {
 		case <-time.After(pause):
@@ -78,17 +80,17 @@ func Main(args []string, stderr io.Writer) int {
 
 // serve connects and serves the folder until ctx ends.
 func serve(ctx context.Context, s Settings, ref events.Ref, folder runner.Folder, logger *slog.Logger) (err error) {
-	// What is fetched lies in the run's own folder, where the runner finds it.
+	// Fetched files are in the run's own folder, which the runner shares.
 	artifacts, err := artifact.OpenStore(ctx, s.Artifacts, filepath.Join(string(folder), "fetched"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, artifacts.Close()) }()
-	log, nc, err := s.Open(ctx, "millrace-sidecar", logger)
+	log, nc, err := s.OpenToAnnounce(ctx, "millrace-sidecar", logger)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	sidecar := Sidecar{Artifacts: artifacts, Log: log, Logger: logger, Order: ref, Folder: folder, Second: s.Rank > 0}
+	sidecar := Sidecar{Artifacts: artifacts, Log: log, Logger: logger, Spec: ref, Folder: folder, Second: s.Rank > 0}
 	return sidecar.Run(ctx)
 }

@@ -7,21 +7,22 @@ import (
 	"strings"
 
 	"millrace.dev/config"
+	"millrace.dev/shared/onnxfile"
 )
 
 // fits lists the element types that a column's type may go in as.
-var fits = map[string][]Type{
-	config.TypeString:    {String},
-	config.TypeInt:       {Int64, Float, Double},
-	config.TypeFloat:     {Float, Double},
-	config.TypeBool:      {Bool, Float, Double},
-	config.TypeTimestamp: {Int64},
+var fits = map[string][]onnxfile.Type{
+	config.TypeString:    {onnxfile.String},
+	config.TypeInt:       {onnxfile.Int64, onnxfile.Float, onnxfile.Double},
+	config.TypeFloat:     {onnxfile.Float, onnxfile.Double},
+	config.TypeBool:      {onnxfile.Bool, onnxfile.Float, onnxfile.Double},
+	config.TypeTimestamp: {onnxfile.Int64},
 }
 
 // Check compares the model's inputs with the features: one tensor [N, 1] for
-// each, named like it, or one float matrix [N, features] for all. The error
+// each, named like it (or as skl2onnx writes its name), or one float matrix [N, features] for all. The error
 // joins every mismatch, each in words for the trainer's author.
-func (s Signature) Check(features []config.Column) error {
+func Check(s *onnxfile.File, features []config.Column) error {
 	var errs []error
 	if len(s.Outputs) == 0 {
 		errs = append(errs, errors.New("the model has no output"))
@@ -29,34 +30,44 @@ func (s Signature) Check(features []config.Column) error {
 	if len(features) == 0 { // a pipeline that does not say
 		return errors.Join(errs...)
 	}
-	if in, ok := s.matrix(features); ok {
+	if in, ok := matrix(s, features); ok {
 		return errors.Join(append(errs, checkMatrix(in, features)...)...)
 	}
-	var names []string
+	var inputs, names []string
+	for _, in := range s.Inputs {
+		inputs = append(inputs, in.Name)
+	}
 	for _, f := range features {
 		names = append(names, f.Name)
-		errs = append(errs, s.checkFeature(f)...)
 	}
-	for _, in := range s.Inputs {
-		if !slices.Contains(names, in.Name) {
-			errs = append(errs, fmt.Errorf("input %q is no feature of the pipeline; its features are %s", in.Name, strings.Join(names, ", ")))
+	places := onnxfile.MatchInputs(inputs, names)
+	for i, f := range features {
+		if places[i] < 0 {
+			errs = append(errs, missing(f, onnxfile.WhyUnmatched(f.Name, inputs, names)))
+			continue
+		}
+		errs = append(errs, checkFeature(s.Inputs[places[i]], f)...)
+	}
+	for i, in := range s.Inputs {
+		if !slices.Contains(places, i) {
+			errs = append(errs, fmt.Errorf("input %q is not a feature of the pipeline; its features are %s", in.Name, strings.Join(names, ", ")))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // matrix is the one float input that holds all features, if there is one.
-func (s Signature) matrix(features []config.Column) (Tensor, bool) {
+func matrix(s *onnxfile.File, features []config.Column) (onnxfile.Tensor, bool) {
 	if len(s.Inputs) != 1 {
-		return Tensor{}, false
+		return onnxfile.Tensor{}, false
 	}
 	in := s.Inputs[0]
 	return in, isFloat(in.Type) && (len(features) > 1 || in.Name != features[0].Name)
 }
 
-func isFloat(t Type) bool { return t == Float || t == Double }
+func isFloat(t onnxfile.Type) bool { return t == onnxfile.Float || t == onnxfile.Double }
 
-func checkMatrix(in Tensor, features []config.Column) []error {
+func checkMatrix(in onnxfile.Tensor, features []config.Column) []error {
 	var errs []error
 	if in.Shape != nil {
 		switch n := len(features); {
@@ -68,20 +79,23 @@ func checkMatrix(in Tensor, features []config.Column) []error {
 	}
 	errs = append(errs, checkRows(in)...)
 	for _, f := range features {
-		if f.Type != "" && !slices.Contains(fits[f.Type], Float) {
-			errs = append(errs, fmt.Errorf("input %q is one float matrix, which can't hold the feature %s of type %s: give the model an input for each feature, named like it",
+		if f.Type != "" && !slices.Contains(fits[f.Type], onnxfile.Float) {
+			errs = append(errs, fmt.Errorf("input %q is one float matrix, which cannot hold the feature %s of type %s: give the model an input for each feature, named like it",
 				in.Name, f.Name, f.Type))
 		}
 	}
 	return errs
 }
 
-func (s Signature) checkFeature(f config.Column) []error {
-	i := slices.IndexFunc(s.Inputs, func(t Tensor) bool { return t.Name == f.Name })
-	if i < 0 {
-		return []error{fmt.Errorf("the feature %s has no input: the model needs one of this name%s", f.Name, wanted(f.Type))}
+// missing says that no input takes the feature, and why if it is known.
+func missing(f config.Column, why string) error {
+	if why != "" {
+		why = "; " + why
 	}
-	in := s.Inputs[i]
+	return fmt.Errorf("the feature %s has no input: the model needs one of this name%s%s", f.Name, wanted(f.Type), why)
+}
+
+func checkFeature(in onnxfile.Tensor, f config.Column) []error {
 	var errs []error
 	if f.Type != "" && !slices.Contains(fits[f.Type], in.Type) {
 		errs = append(errs, fmt.Errorf("input %s is %s; a feature of type %s goes in as %s", in.Name, in.Type, f.Type, types(f.Type)))
@@ -93,7 +107,7 @@ func (s Signature) checkFeature(f config.Column) []error {
 }
 
 // checkRows refuses an input of a fixed number of rows.
-func checkRows(in Tensor) []error {
+func checkRows(in onnxfile.Tensor) []error {
 	if len(in.Shape) == 0 || in.Shape[0] == -1 {
 		return nil
 	}

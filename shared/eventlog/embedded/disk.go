@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -32,9 +33,9 @@ func newDisk(dir string) *disk {
 	return &disk{dir: dir, found: make(chan struct{}, 1), done: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// heard takes from what the server says that the disk is full: it tells nobody
-// else.
-func (d *disk) heard(message string) {
+// logged finds out from the server's log messages that the disk is full: the
+// server does not report it in any other way.
+func (d *disk) logged(message string) {
 	if !strings.Contains(message, syscall.ENOSPC.Error()) && !strings.Contains(message, syscall.EDQUOT.Error()) {
 		return
 	}
@@ -49,7 +50,7 @@ func (d *disk) trouble() error {
 	if !d.full.Load() {
 		return nil
 	}
-	return fmt.Errorf("%w: free some space on the disk of %s; Millrace then goes on by itself", eventlog.ErrDiskFull, d.dir)
+	return fmt.Errorf("%w: free some space on the disk of %s; Millrace then continues by itself", eventlog.ErrDiskFull, d.dir)
 }
 
 // stop ends watch.
@@ -58,10 +59,10 @@ func (d *disk) stop() {
 	<-d.ended
 }
 
-// watch starts the NATS server anew whenever a full disk has space again. What
-// was stored is read from the disk; a record that was written in part is cut
-// off, it was never acknowledged. (JetStream alone could be started anew, but
-// not while others ask it.)
+// watch restarts the NATS server when a full disk has space again. The server
+// reads what was stored from the disk, and cuts off a record that was written
+// in part: it was never acknowledged. (JetStream alone could be restarted, but
+// not while it has clients.)
 func (d *disk) watch(s *Server) {
 	defer close(d.ended)
 	o := s.options
@@ -76,9 +77,9 @@ func (d *disk) watch(s *Server) {
 		}
 		s.end()
 		if err := s.start(startWithin); err != nil {
-			d.heard(err.Error())
+			d.logged(err.Error())
 			if o.Logger != nil {
-				o.Logger.Error("the event log could not go on after the disk was full", "error", err)
+				o.Logger.ErrorContext(context.Background(), "the event log could not continue after the disk was full", "error", err)
 			}
 			select {
 			case d.found <- struct{}{}: // again
@@ -92,12 +93,12 @@ func (d *disk) watch(s *Server) {
 		}
 		d.full.Store(false)
 		if o.Logger != nil {
-			o.Logger.Warn("the disk has space again; the event log goes on", "dir", d.dir)
+			o.Logger.WarnContext(context.Background(), "the disk has space again; the event log continues", "dir", d.dir)
 		}
 	}
 }
 
-// awaitSpace tells whether there is space, or false at the end.
+// awaitSpace reports whether there is space, or false at the end.
 func (d *disk) awaitSpace() bool {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()

@@ -19,8 +19,8 @@ import (
 )
 
 // TestDiskFull fills the disk under a log that is in use. What was
-// acknowledged stays, what can't be is answered with a sentence, and the log
-// goes on by itself once there is space.
+// acknowledged stays, what cannot be is answered with a sentence, and the log
+// continues by itself once there is space.
 func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("millrace", dir, "tmpfs", 0, "size=24m"); err != nil {
@@ -37,7 +37,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	l, err := eventlog.Open(t.Context(), s.Conn(), eventlog.Options{Trouble: s.Trouble})
+	l, err := eventlog.Open(t.Context(), s.Conn(), eventlog.Options{Degraded: s.Trouble})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 // Package embedded runs a NATS server with JetStream inside the process, for a
-// laptop: no port is opened, the log lies in a folder.
+// laptop: no port is opened, the log is a folder.
 package embedded
 
 import (
@@ -45,12 +45,12 @@ type Options struct {
 	Logger     *slog.Logger
 }
 
-// ErrInUse says that another process uses the folder.
+// ErrInUse means that another process uses the folder.
 var ErrInUse = errors.New("the folder is in use by another process")
 
 // Start starts a server over the folder and connects to it.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the log's folder: %w", err)
 	}
 	lock, err := lockDir(ctx, o.Dir)
@@ -126,7 +126,7 @@ const lockWithin = 2 * time.Second
 func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockWithin)
 	defer cancel()
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o640)
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the log's folder: %w", err)
 	}
@@ -172,7 +172,7 @@ func (l natsLogger) Errorf(format string, v ...any) { l.say(slog.LevelError, for
 func (l natsLogger) Fatalf(format string, v ...any) { l.say(slog.LevelError, format, v) }
 func (l natsLogger) say(level slog.Level, format string, v []any) {
 	message := fmt.Sprintf(format, v...)
-	l.disk.heard(message)
+	l.disk.logged(message)
 	if l.log != nil {
 		l.log.Log(context.Background(), level, "nats server", "message", message)
 	}

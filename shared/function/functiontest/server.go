@@ -14,10 +14,10 @@ import (
 )
 
 // Servers starts n NATS servers with JetStream on loopback, as one cluster
-// when there are several, and gives their URL. They end with the test.
+// when there are several, and returns their URL. They end with the test.
 func Servers(t testing.TB, n int) (url string, servers []*server.Server) {
 	t.Helper()
-	clusterPorts := freePorts(t, n)
+	clusterPorts := FreePorts(t, n)
 	var routes, urls []string
 	for _, p := range clusterPorts {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p))
@@ -77,7 +77,8 @@ func Dial(t testing.TB, url string) *nats.Conn {
 	return nc
 }
 
-func freePorts(t testing.TB, n int) (ports []int) {
+// FreePorts returns n ports of loopback that are free.
+func FreePorts(t testing.TB, n int) (ports []int) {
 	t.Helper()
 	for range n {
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -228,6 +228,21 @@ def hand_made():
         [info("x", flt, ["n", 1])], [info("y", flt, ["n", 1])],
         [helper.make_tensor("times", i64, [], [2**62]), helper.make_tensor("true", boolean, [], [True])]))
 
+    # Goes round its loop as often as the largest x says.
+    save("loops", graph(
+        [helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0), helper.make_node("Cast", ["most"], ["times"], to=i64),
+         helper.make_node("Loop", ["times", "true", "x"], ["y"], body=body)],
+        [info("x", flt, ["n", 1])], [info("y", flt, ["n", 1])],
+        [helper.make_tensor("true", boolean, [], [True])]))
+
+    # Takes as many floats of memory as the largest x says.
+    save("grows", graph(
+        [helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0), helper.make_node("Cast", ["most"], ["size"], to=i64),
+         helper.make_node("Reshape", ["size", "one"], ["shape"]), helper.make_node("Expand", ["zero", "shape"], ["wide"]),
+         helper.make_node("ReduceMax", ["wide"], ["nothing"], keepdims=0), helper.make_node("Add", ["x", "nothing"], ["y"])],
+        [info("x", flt, ["n", 1])], [info("y", flt, ["n", 1])],
+        [helper.make_tensor("one", i64, [1], [1]), helper.make_tensor("zero", flt, [1], [0.0])]))
+
     # Wants 4 TB for every row.
     save("greedy", graph(
         [helper.make_node("Expand", ["x", "shape"], ["wide"]), helper.make_node("ReduceSum", ["wide", "axes"], ["y"], keepdims=1)],

@@ -16,7 +16,7 @@ const checkMemory = "256MB"
 
 // CheckSQL returns the rules that do not hold for the table at path, in their
 // order. As with CHECK in SQL, a row for which an expression is null passes. A
-// rule that can't be evaluated over these rows (a cast that fails, a column
+// rule that cannot be evaluated over these rows (a cast that fails, a column
 // that is not there) is broken, with the reason. What is needed meanwhile lies
 // in the folder scratch, or where the system keeps temporary files if it is
 // empty.
@@ -71,7 +71,7 @@ func (s *sandbox) checkAll(ctx context.Context, path string, rules []table.SQLRu
 	}
 	for _, r := range rules {
 		if unusable[r.Name] != nil {
-			broken = append(broken, table.Broken{Check: r.Name, Reason: "the check can't be evaluated: " + oneLine(unusable[r.Name]), Count: rows, Fraction: 1, Allowed: r.MaxFraction})
+			broken = append(broken, table.Broken{Check: r.Name, Reason: "the check cannot be evaluated: " + oneLine(unusable[r.Name]), Count: rows, Fraction: 1, Allowed: r.MaxFraction})
 			continue
 		}
 		var n int64

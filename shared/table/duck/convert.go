@@ -9,10 +9,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"millrace.dev/shared/table"
+	"millrace.dev/shared/table/source"
 )
 
 // Converted is the canonical table that Convert wrote.
@@ -21,259 +21,296 @@ type Converted struct {
 	Rows   int64
 	Digest string // "sha256:" and the hex digest of the file
 	Bytes  int64  // of the file
+	// Aside is what was set aside before and after prepare, nil where rows are not
+	// set aside.
+	Aside *source.Aside
 }
 
-// rowGroup is how many rows a row group of the result has.
+// rowGroup is how many rows a row group has between DuckDB and the table.
 const rowGroup = 122_880
 
 // Convert reads src, runs prep (which may be nil) over it and writes the result
 // to out as a canonical Parquet file. The file appears whole or not at all, and
 // replaces what was there.
 //
-// The columns of prep.Columns come first and have the types they have there. A
-// value of another type is converted where nothing is lost; where it can't be,
-// Convert says at which line and which column. NaN becomes null. In CSV, so do
-// empty fields, NA, NaN, nan, null and NULL. A timestamp without a zone is in
-// UTC.
+// The columns of prep.Columns come first and have the types they have there;
+// values are converted by the rules of package cell, where nothing is lost. The
+// statement of prep sees the columns of the contract in their types, and others
+// as text as it is written; of Parquet all columns have their own types.
 //
 // The same input gives the same bytes, whatever the number of threads; a
 // prepare statement therefore runs on one. Memory is bounded by lim.Memory and
-// one row group. Data that can't be read, breaks a limit, or lacks a column, is
-// a *[table.Unreadable], and so is a statement that fails.
+// one row group. Data that cannot be read, breaks a limit, or lacks a column, is
+// one or several joined *[table.Unreadable], and so is a statement that fails.
 //
-// What is needed meanwhile lies beside out, where the caller finds what a killed
-// process left.
+// Temporary files are beside out, where the caller finds what a killed process
+// left.
 func Convert(ctx context.Context, src Source, prep *PrepareInput, out string, lim Limits) (*Converted, error) {
-	lim = lim.withDefaults()
+	lim = lim.WithDefaults()
 	if prep == nil {
 		prep = &PrepareInput{}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, lim.Timeout, &table.Unreadable{
-		Name: src.Name, Reason: fmt.Sprintf("reading it took longer than the %s that are allowed", lim.Timeout), Try: "split it, or make prepare simpler",
-	})
+	ctx, cancel := context.WithTimeoutCause(ctx, lim.Timeout, tooLong(src.Name, lim))
 	defer cancel()
 	dir, err := tempDir(filepath.Dir(out))
 	if err != nil {
 		return nil, err
 	}
 	defer removeAll(dir)
-	done, err := convert(ctx, src, prep, out, dir, lim)
+	c := &conversion{src: src, prep: prep, lim: lim, dir: dir}
+	result := filepath.Join(dir, "result.parquet")
+	read, err := c.convert(ctx, result)
 	if err != nil && ctx.Err() != nil {
 		// What fails after the end of time fails because of it.
 		return nil, context.Cause(ctx)
 	}
-	return done, err
-}
-
-func convert(ctx context.Context, src Source, prep *PrepareInput, out, dir string, lim Limits) (*Converted, error) {
-	in, err := inspect(ctx, src, dir, lim)
 	if err != nil {
 		return nil, err
 	}
-	dataset, tables, err := prep.linkInputs(dir)
-	if err != nil {
-		return nil, err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(out), "."+filepath.Base(out)+".*")
-	if err != nil {
-		return nil, err
-	}
-	temp.Close()
-	defer os.Remove(temp.Name())
-
-	threads := lim.Threads
-	if prep.SQL != "" {
-		// The order of joined and grouped rows and the last digit of a sum are
-		// then the same each time.
-		threads = 1
-	}
-	paths := []string{in.path, temp.Name()}
-	paths = append(paths, dataset...)
-	for _, path := range tables {
-		paths = append(paths, path)
-	}
-	s, err := newSandbox(ctx, lim.Memory, threads, filepath.Join(dir, "spill"), paths...)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-
-	c := &conversion{sandbox: s, in: in, prep: prep, lim: lim, dataset: dataset, tables: tables}
-	// First with the types that the beginning of the file suggests; if a later
-	// value says otherwise, with those that all of it has.
-	err = c.write(ctx, temp.Name(), false)
-	if err != nil && in.format == formatCSV && csvConvert.MatchString(err.Error()) {
-		err = c.write(ctx, temp.Name(), true)
-	}
-	if err != nil {
-		return nil, c.explain(ctx, err)
-	}
-	return c.finish(temp.Name(), out)
+	return finish(read, result, out)
 }
 
 // conversion is one run of Convert.
 type conversion struct {
 	*sandbox
-	in      *input
-	prep    *PrepareInput
-	lim     Limits
-	dataset []string
-	tables  map[string]string
-
-	from    string   // the relation that is written: upload or prepared
-	columns []column // of the result
-	rows    int64
+	src    Source
+	prep   *PrepareInput
+	lim    Limits
+	dir    string        // of temporary files
+	upload string        // the file that the relation upload is
+	aside  *source.Aside // before prepare
 }
 
-// write writes the result to path.
-func (c *conversion) write(ctx context.Context, path string, wholeSample bool) error {
-	if err := c.open(ctx, wholeSample); err != nil {
-		return err
+// convert writes the result to path.
+func (c *conversion) convert(ctx context.Context, path string) (*source.Result, error) {
+	format, _, err := source.FormatOf(c.src.Name)
+	if err != nil {
+		return nil, err
 	}
-	c.from = "upload"
-	if c.prep.SQL != "" {
-		c.from = "prepared"
-		if err := c.prep.run(ctx, c.sandbox, c.dataset, c.tables); err != nil {
-			return err
+	text := format != source.Parquet
+	if text && c.prep.SQL == "" {
+		return source.Read(ctx, c.src, c.prep.options(), c.lim, path)
+	}
+	// A plain name of our own: DuckDB takes * and [ in a name for a pattern.
+	c.upload = filepath.Join(c.dir, "upload.parquet")
+	if text {
+		read, err := source.Read(ctx, c.src, c.prep.options(), c.lim, c.upload)
+		if err != nil {
+			return nil, err
 		}
+		if err := c.checkCase(read.Schema); err != nil {
+			return nil, err
+		}
+		c.aside = read.Aside
+	} else if err := c.linkParquet(ctx); err != nil {
+		return nil, err
 	}
-	if err := c.plan(ctx); err != nil {
+	result, err := c.query(ctx, path, text)
+	if err == nil && c.aside != nil {
+		result.Aside = c.aside.With(result.Aside)
+	}
+	return result, err
+}
+
+// linkParquet makes the upload known by its plain name.
+func (c *conversion) linkParquet(ctx context.Context) error {
+	path, err := source.Plain(ctx, c.src, c.lim, c.dir)
+	if err != nil {
 		return err
 	}
-	items := make([]string, len(c.columns))
-	for i, col := range c.columns {
-		items[i] = col.sql()
-	}
-	query := "SELECT " + strings.Join(items, ", ") + " FROM " + c.from
-	if c.prep.SQL != "" {
-		query += fmt.Sprintf(" LIMIT %d", c.lim.Rows+1) // a join may multiply rows
-	}
-	copyTo := fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d, USE_TMP_FILE false)", query, quote(path), rowGroup)
-	if err := c.conn.QueryRowContext(ctx, copyTo).Scan(&c.rows); err != nil {
+	if err := c.inspectParquet(path); err != nil {
 		return err
 	}
-	switch {
-	case c.rows == 0 && c.from == "prepared":
-		return &table.Unreadable{Name: "prepare", Reason: "no rows are left of " + c.in.name, Try: "check the conditions of the statement"}
-	case c.rows == 0:
-		return c.in.reject("it has no rows", "upload it again")
-	case c.rows > c.lim.Rows:
-		return c.in.reject(fmt.Sprintf("it has more than the %d rows that are allowed", c.lim.Rows), "split it")
+	if err := c.checkPages(path); err != nil {
+		return err
+	}
+	return link(path, c.upload)
+}
+
+// checkCase refuses names that SQL cannot tell apart.
+func (c *conversion) checkCase(s table.Schema) error {
+	seen := map[string]string{}
+	for _, col := range s {
+		lower := strings.ToLower(col.Name)
+		if first, ok := seen[lower]; ok {
+			return c.reject(fmt.Sprintf("the header has %q and %q, which prepare cannot tell apart", first, col.Name), "give every column a name of its own, whatever the case of its letters")
+		}
+		seen[lower] = col.Name
 	}
 	return nil
 }
 
-// plan decides what becomes of each column, and reports everything that is
-// wrong with them at once.
-func (c *conversion) plan(ctx context.Context) error {
-	have, err := c.describe(ctx, "SELECT * FROM "+c.from)
+// query writes what DuckDB makes of the upload to path: what prepare selects, or
+// the Parquet file as it is.
+func (c *conversion) query(ctx context.Context, path string, text bool) (*source.Result, error) {
+	dataset, tables, err := c.prep.linkInputs(c.dir)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	threads := c.lim.Threads
+	if c.prep.SQL != "" {
+		// The order of joined and grouped rows and the last digit of a sum are
+		// then the same each time.
+		threads = 1
+	}
+	plain := filepath.Join(c.dir, "plain.parquet")
+	paths := append([]string{c.upload, plain}, dataset...)
+	for _, path := range tables {
+		paths = append(paths, path, tableCopy(path))
+	}
+	if c.sandbox, err = newSandbox(ctx, c.lim.Memory, threads, filepath.Join(c.dir, "spill"), paths...); err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if text {
+		err = c.exec(ctx, "CREATE TEMP VIEW upload AS SELECT * FROM read_parquet("+quote(c.upload)+", hive_partitioning = false)")
+	} else {
+		err = c.openParquet(ctx)
+	}
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	from := "upload"
+	if c.prep.SQL != "" {
+		from = "prepared"
+		if err := c.prep.run(ctx, c.sandbox, dataset, tables); err != nil {
+			return nil, c.explain(ctx, err)
+		}
+	}
+	naturals, err := c.copyPlain(ctx, from, plain)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	// What DuckDB holds and what the conversion takes need not be there at once.
+	if err := c.Close(); err != nil {
+		return nil, fmt.Errorf("close DuckDB: %w", err)
+	}
+	return c.fromPlain(ctx, from, plain, naturals, path)
+}
+
+// copyPlain writes a relation to the file plain as a canonical table in which
+// nothing is lost.
+func (c *conversion) copyPlain(ctx context.Context, from, plain string) ([]source.Natural, error) {
+	have, err := c.describe(ctx, "SELECT * FROM "+from)
+	if err != nil {
+		return nil, err
 	}
 	if len(have) > c.lim.Columns {
-		return c.in.reject(fmt.Sprintf("it has %d columns, and at most %d are allowed", len(have), c.lim.Columns), "leave out columns")
+		return nil, c.reject(fmt.Sprintf("it has %d columns, and at most %d are allowed", len(have), c.lim.Columns), "leave out columns")
 	}
+	items, naturals, err := c.selectNatural(have, from)
+	if err != nil {
+		return nil, err
+	}
+	query := "SELECT " + strings.Join(items, ", ") + " FROM " + from
+	if from == "prepared" {
+		query += fmt.Sprintf(" LIMIT %d", c.lim.Rows+1) // a join may multiply rows
+	}
+	group := min(rowGroup, max(2048, 1<<24/len(items)))
+	copyTo := fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE %d, USE_TMP_FILE false)", query, quote(plain), group)
+	var rows int64
+	if err := c.conn.QueryRowContext(ctx, copyTo).Scan(&rows); err != nil {
+		return nil, err
+	}
+	switch {
+	case rows == 0 && from == "prepared":
+		return nil, &table.Unreadable{Name: "prepare", Reason: "no rows are left of " + c.src.Name, Try: "check the conditions of the statement"}
+	case rows == 0:
+		return nil, c.reject("it has no rows", "add at least one row")
+	case rows > c.lim.Rows:
+		return nil, c.reject(fmt.Sprintf("it has more than the %d rows that are allowed", c.lim.Rows), "split it")
+	}
+	return naturals, nil
+}
+
+// outcome is how the relation from becomes the table.
+func (c *conversion) outcome(from string) (name string, opts source.Options) {
+	opts = c.prep.options()
+	opts.Partial, opts.SetAside = c.prep.Partial, c.prep.SetAside
+	if c.prep.DropExtra {
+		opts.Extra = source.Drop
+	}
+	if from == "prepared" {
+		return "prepare", opts
+	}
+	return c.src.Name, opts
+}
+
+// selectNatural returns the columns of the relation that are wanted, and
+// reports everything that is wrong with them at once.
+func (c *conversion) selectNatural(have []described, from string) ([]string, []source.Natural, error) {
+	name, opts := c.outcome(from)
 	names := make([]string, len(have))
 	for i, d := range have {
 		names[i] = d.name
 	}
-	c.columns = nil
-	var missing, refused []string
-	for _, want := range c.prep.Columns {
-		i := slices.Index(names, want.Name)
-		if i < 0 {
-			missing = append(missing, want.Name)
-			continue
-		}
-		col, ok := cast(have[i], want.Type)
-		if !ok {
-			refused = append(refused, fmt.Sprintf("column %q is %s, which can't become %s", want.Name, have[i].typ, want.Type))
-			continue
-		}
-		c.columns = append(c.columns, col)
+	if err := opts.Missing(name, names); err != nil {
+		return nil, nil, err
 	}
+	wanted := opts.Wanted()
+	var items, refused []string
+	var naturals []source.Natural
 	for _, d := range have {
-		if c.prep.Columns.Index(d.name) >= 0 || c.prep.DropExtra && len(c.prep.Columns) > 0 {
+		if !wanted(d.name) {
 			continue
 		}
-		typ, ok := natural(d.typ)
+		sql, n, ok := natural(d)
 		if !ok {
 			refused = append(refused, fmt.Sprintf("column %q is %s, and a column has to be string, int, float, bool or timestamp", d.name, d.typ))
 			continue
 		}
-		col, _ := cast(d, typ)
-		c.columns = append(c.columns, col)
-	}
-	name := c.in.name
-	if c.from == "prepared" {
-		name = "prepare"
-	}
-	if missing != nil {
-		return table.MissingColumns(name, missing, names)
+		items, naturals = append(items, sql), append(naturals, n)
 	}
 	if refused != nil {
-		return &table.Unreadable{Name: name, Reason: strings.Join(refused, "; "), Try: "leave these columns out, or convert them before"}
+		return nil, nil, &table.Unreadable{Name: name, Reason: strings.Join(refused, "; "), Try: "leave these columns out, or convert them before"}
 	}
-	return nil
+	return items, naturals, nil
 }
 
-// explain turns a failure of write into an answer about the data.
+// fromPlain converts the file plain by the rules of the contract.
+func (c *conversion) fromPlain(ctx context.Context, from, plain string, naturals []source.Natural, path string) (*source.Result, error) {
+	_, opts := c.outcome(from)
+	if from != "prepared" {
+		return source.Convert(ctx, plain, c.src.Name, "", naturals, opts, c.lim, path)
+	}
+	result, err := source.Convert(ctx, plain, c.src.Name, "prepare", naturals, opts, c.lim, path)
+	ofPrepare(table.Unreadables(err))
+	if err == nil && result.Aside != nil {
+		ofPrepare(result.Aside.Reasons)
+	}
+	return result, err
+}
+
+// ofPrepare says of faults that they are in what prepare returns.
+func ofPrepare(all []*table.Unreadable) {
+	for _, u := range all {
+		u.Reason = strings.Replace(u.Reason, ", column", " of what prepare returns, column", 1)
+	}
+}
+
+// explain turns a failure of DuckDB into an answer about the data.
 func (c *conversion) explain(ctx context.Context, err error) error {
-	var u *table.Unreadable
+	_, explained := errors.AsType[*table.Unreadable](err)
+	_, column, binary := strings.Cut(err.Error(), binaryError)
 	switch {
-	case errors.As(err, &u) || ctx.Err() != nil:
+	case explained || ctx.Err() != nil:
 		return err
 	case outOfMemory(err):
-		return c.in.reject(fmt.Sprintf("converting it needs more than the %s of memory that are allowed", c.lim.Memory), "split it, or make prepare simpler")
-	case strings.Contains(err.Error(), castError):
-		return c.explainCast(ctx, err)
-	case c.from == "prepared" && !csvLine.MatchString(err.Error()):
+		return c.reject(fmt.Sprintf("converting it needs more than the %s of memory that are allowed", c.lim.Memory), "split it, or make prepare simpler")
+	case binary:
+		u := c.reject(fmt.Sprintf("column %q has binary values that are not text in UTF-8", column), "leave this column out, or convert it before")
+		u.Column = column
+		return u
+	case c.prep.SQL != "":
 		return c.prep.explain(err)
+	case aboutInput(err):
+		return c.damaged(err)
 	}
-	return c.in.explain(err)
-}
-
-// explainCast finds the first value that can't be converted.
-func (c *conversion) explainCast(ctx context.Context, err error) error {
-	var first *table.Unreadable
-	row := int64(0)
-	for _, col := range c.columns {
-		if !col.risky {
-			continue
-		}
-		var at int64
-		var value string
-		query := fmt.Sprintf("SELECT n, left(v, 1000) FROM (SELECT row_number() OVER () AS n, CAST(%[1]s AS VARCHAR) AS v, (%[2]s) IS NULL AND %[1]s IS NOT NULL AS bad FROM %[3]s) WHERE bad ORDER BY n LIMIT 1",
-			col.present(), col.expr, c.from)
-		if scan := c.conn.QueryRowContext(ctx, query).Scan(&at, &value); scan != nil {
-			continue // no such value, or another failure, which err stands for
-		}
-		if first == nil || at < row {
-			row = at
-			first = &table.Unreadable{Name: c.in.name, Column: col.name, Value: shorten(value)}
-			first.Reason = fmt.Sprintf("column %q: %q is not %s", col.name, first.Value, typeNames[col.to])
-			first.Try = "correct the value, or leave it empty"
-		}
-	}
-	if first == nil {
-		return fmt.Errorf("convert %s: %w", c.in.name, err)
-	}
-	place := fmt.Sprintf("row %d", row)
-	switch {
-	case c.from == "prepared":
-		place = fmt.Sprintf("row %d of what prepare returns", row)
-	case c.in.format != formatParquet:
-		if line := c.in.lineOf(row); line > 0 {
-			row, place = line, fmt.Sprintf("line %d", line)
-		}
-	}
-	first.Line = row
-	first.Reason = place + ", " + first.Reason
-	return first
+	return fmt.Errorf("read %s: %w", c.src.Name, err)
 }
 
 // finish measures the file at temp and puts it in its place.
-func (c *conversion) finish(temp, out string) (*Converted, error) {
+func finish(read *source.Result, temp, out string) (*Converted, error) {
 	f, err := os.Open(temp)
 	if err != nil {
 		return nil, err
@@ -284,12 +321,6 @@ func (c *conversion) finish(temp, out string) (*Converted, error) {
 	if err != nil {
 		return nil, err
 	}
-	done := &Converted{Rows: c.rows, Bytes: n, Digest: "sha256:" + hex.EncodeToString(h.Sum(nil))}
-	for _, col := range c.columns {
-		done.Schema = append(done.Schema, table.Column{Name: col.name, Type: col.to})
-	}
-	if err := os.Chmod(temp, 0o644); err != nil {
-		return nil, err
-	}
+	done := &Converted{Schema: read.Schema, Rows: read.Rows, Aside: read.Aside, Bytes: n, Digest: "sha256:" + hex.EncodeToString(h.Sum(nil))}
 	return done, os.Rename(temp, out)
 }

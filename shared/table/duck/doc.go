@@ -2,9 +2,9 @@
 // into canonical tables and checks SQL expressions over their rows. It links
 // DuckDB (cgo).
 //
-// Whatever a pipeline file says runs in a sandbox: a database of its own in
+// SQL of a pipeline file runs in a sandbox: a database of its own in
 // memory that can read the files it was given and nothing else, writes nowhere
-// but into the result, loads no extensions, and can't change its settings. On
+// but into the result, loads no extensions, and cannot change its settings. On
 // top of that only statements are run that are one SELECT, over the relations
 // they may know, calling no function whose result differs from one call to the
 // next: the same input has to give the same bytes.

@@ -116,8 +116,8 @@ func lines(s ...string) string { return strings.Join(s, "\n") }
 
 func unreadable(t testing.TB, err error) *table.Unreadable {
 	t.Helper()
-	var u *table.Unreadable
-	if !errors.As(err, &u) {
+	u, ok := errors.AsType[*table.Unreadable](err)
+	if !ok {
 		t.Fatalf("got %v, want an Unreadable", err)
 	}
 	return u

@@ -9,6 +9,7 @@ import (
 
 	"millrace.dev/shared/table"
 	"millrace.dev/shared/table/duck"
+	"millrace.dev/shared/table/source"
 )
 
 func ExampleConvert() {
@@ -22,8 +23,8 @@ func ExampleConvert() {
 		log.Fatal(err)
 	}
 	done, err := duck.Convert(context.Background(), duck.Source{Path: upload, Name: "flights/january.csv"}, &duck.PrepareInput{
-		SQL:     "SELECT carrier, delay > 15 AS late FROM upload",
-		Columns: table.Schema{{Name: "carrier", Type: table.String}, {Name: "late", Type: table.Bool}},
+		SQL:     "SELECT carrier, delay::INT > 15 AS late FROM upload",
+		Columns: source.Columns(table.Schema{{Name: "carrier", Type: table.String}, {Name: "late", Type: table.Bool}}),
 	}, filepath.Join(dir, "out.parquet"), duck.Limits{})
 	if err != nil {
 		log.Fatal(err)
@@ -31,7 +32,7 @@ func ExampleConvert() {
 	fmt.Println(done.Rows, "rows:", done.Schema)
 
 	_, err = duck.Convert(context.Background(), duck.Source{Path: upload, Name: "flights/january.csv"}, &duck.PrepareInput{
-		Columns: table.Schema{{Name: "carrier", Type: table.String}, {Name: "dest", Type: table.String}},
+		Columns: source.Columns(table.Schema{{Name: "carrier", Type: table.String}, {Name: "dest", Type: table.String}}),
 	}, filepath.Join(dir, "out.parquet"), duck.Limits{})
 	fmt.Println(err)
 	// Output:

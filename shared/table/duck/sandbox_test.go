@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"millrace.dev/shared/table"
+	"millrace.dev/shared/table/cell"
 	"millrace.dev/shared/table/duck"
+	"millrace.dev/shared/table/source"
 )
 
 // escapes are statements that would reach out of the sandbox, and what is said
@@ -69,7 +71,7 @@ func TestPrepareStaysInside(t *testing.T) {
 				}
 			}
 			if name != "the environment" { // DuckDB looks for functions only when it knows the columns
-				if err := duck.ValidatePrepare(t.Context(), test.sql, nil); err == nil || !strings.Contains(err.Error(), test.want) {
+				if err := duck.ValidatePrepare(t.Context(), &duck.PrepareInput{SQL: test.sql}); err == nil || !strings.Contains(err.Error(), test.want) {
 					t.Errorf("validate: got %v, want %q", err, test.want)
 				}
 			}
@@ -112,6 +114,7 @@ func TestSandboxHoldsByItself(t *testing.T) {
 }
 
 func TestValidatePrepare(t *testing.T) {
+	weather := map[string]string{"weather": file(t, "weather.csv", "seen,temp\n2024-01-01,3.5\n")}
 	for _, query := range []string{
 		"SELECT * FROM upload",
 		"FROM upload SELECT *, hour % 24 AS h -- a remark",
@@ -120,14 +123,44 @@ func TestValidatePrepare(t *testing.T) {
 		"SELECT unnest([1, 2]) AS i, date_trunc('day', seen) AS day FROM upload, range(3)",
 		"SELECT CASE WHEN x < 0 THEN error('negative') ELSE x END AS x FROM upload",
 	} {
-		if err := duck.ValidatePrepare(t.Context(), query, []string{"weather"}); err != nil {
+		if err := duck.ValidatePrepare(t.Context(), &duck.PrepareInput{SQL: query, Tables: weather}); err != nil {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
-	err := duck.ValidatePrepare(t.Context(), "SELECT random() AS r, now() AS t FROM wether, read_csv('x')", []string{"weather"})
-	for _, want := range []string{`it reads "wether", which is none of upload, dataset, weather`, "it reads from read_csv(), and may read only upload, dataset, weather", "random()", "now()"} {
+	err := duck.ValidatePrepare(t.Context(), &duck.PrepareInput{SQL: "SELECT random() AS r, now() AS t FROM wether, read_csv('x')", Tables: weather})
+	for _, want := range []string{`it reads "wether", which is not one of upload, dataset, weather`, "it reads from read_csv(), and may read only upload, dataset, weather", "random()", "now()"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want all of it, such as %q", err, want)
+		}
+	}
+}
+
+// Beside its form, a statement is held against the tables and the contract. What
+// depends on the columns of an upload, or on their types in it, is no mistake.
+func TestValidatePrepareBinds(t *testing.T) {
+	in := duck.PrepareInput{
+		Tables: map[string]string{"weather": file(t, "weather.csv", "seen,temp\n2024-01-01,3.5\n")},
+		Columns: []source.Column{
+			{Name: "late", Rule: cell.Rule{Type: table.Bool}}, {Name: "temp", Rule: cell.Rule{Type: table.Float}},
+			{Name: "note", Rule: cell.Rule{Type: table.String}, Optional: true},
+		},
+	}
+	for query, want := range map[string]string{
+		"SELECT delay::INT > 15 AS late, w.temp FROM upload u ASOF JOIN weather w ON u.at::TIMESTAMP >= w.seen": "",
+		"SELECT late, temp FROM upload JOIN weather USING (seen)":                                               "",
+		"SELECT delay + extra > 15 AS late, temp FROM upload":                                                   "", // of Parquet
+		"SELECT * EXCLUDE (delay), delay > 15 AS late FROM upload":                                              "",
+		"SELECT COLUMNS('sensor_.*'), late, temp FROM upload":                                                   "",
+		"SELECT late, dep_delay, upper(name) LIKE 'A%' AS n, hour + 1.5 AS temp FROM upload":                    "",
+		"SELECT late,\n  w.temperature AS temp\nFROM upload JOIN weather w USING (seen)":                        `"temperature" (line 2)`,
+		"SELECT late, tmperature(x) AS temp FROM upload":                                                        "tmperature does not exist",
+		"SELECT delay > 15 AS late FROM upload":                                                                 "column is missing: temp",
+		"SELECT count(*) > 3 AS late, hour AS temp FROM upload":                                                 "GROUP BY",
+	} {
+		in.SQL = query
+		err := duck.ValidatePrepare(t.Context(), &in)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", query, err, want)
 		}
 	}
 }
@@ -186,9 +219,9 @@ func TestCheckSQL(t *testing.T) {
 	}
 	want := lines(
 		"on-time-is-not-late: 2 of 4 rows (50 %) do not satisfy NOT (late AND delay < 0) -- as it says; allowed: 0 %",
-		`no-column: the check can't be evaluated: Referenced column "nope" not found in FROM clause!`,
+		`no-column: the check cannot be evaluated: Referenced column "nope" not found in FROM clause!`,
 		"fails: the check fails on some row: Could not convert string 'AA' to INT32 when casting from source column carrier",
-		"sees-little: the check can't be evaluated: it has a SELECT inside, and may only use the columns of one row",
+		"sees-little: the check cannot be evaluated: it has a SELECT inside, and may only use the columns of one row",
 	)
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
@@ -219,7 +252,7 @@ func TestUnsteadyFunctions(t *testing.T) {
 		if err := rows.Scan(&name); err != nil {
 			t.Fatal(err)
 		}
-		if err := duck.ValidatePrepare(t.Context(), "SELECT "+name+"() AS x FROM upload", nil); err == nil {
+		if err := duck.ValidatePrepare(t.Context(), &duck.PrepareInput{SQL: "SELECT " + name + "() AS x FROM upload"}); err == nil {
 			t.Errorf("%s() is allowed, and DuckDB calls it unsteady", name)
 		}
 	}

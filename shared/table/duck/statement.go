@@ -105,7 +105,7 @@ func (st *statement) check(names []string) error {
 			name := textOf(node, "table_name")
 			qualified := textOf(node, "schema_name") != "" || textOf(node, "catalog_name") != ""
 			if qualified || !slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) }) {
-				refuse("it reads %q, which is none of %s", name, strings.Join(names, ", "))
+				refuse("it reads %q, which is not one of %s", name, strings.Join(names, ", "))
 			}
 		case textOf(node, "type") == "TABLE_FUNCTION":
 			call, _ := node["function"].(map[string]any)
@@ -158,19 +158,6 @@ func textOf(node map[string]any, key string) string {
 // relations are the names a prepare statement may read.
 func relations(tables []string) []string {
 	return append([]string{"upload", "dataset"}, tables...)
-}
-
-// ValidatePrepare reports everything that is wrong with a prepare statement, as
-// far as it can be told without data: that it is one SELECT, of the relations
-// it may read (upload, dataset, and tables) and of functions it may call.
-func ValidatePrepare(ctx context.Context, query string, tables []string) error {
-	return inSandbox(ctx, func(s *sandbox) error {
-		st, err := s.parse(ctx, query)
-		if err != nil {
-			return err
-		}
-		return st.check(relations(tables))
-	})
 }
 
 // ValidateExpr reports everything that is wrong with the expression of an

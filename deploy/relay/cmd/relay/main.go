@@ -1,4 +1,4 @@
-// Command relay leads the event log to a Knative broker.
+// Command relay forwards the event log to a Knative broker.
 package main
 
 import (

@@ -9,12 +9,13 @@ import (
 	_ "millrace.dev/shared/artifact/s3"    // artifact stores s3://
 
 	"millrace.dev/functions/evaluate"
+	"millrace.dev/shared/apart"
 	"millrace.dev/shared/function"
 )
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == evaluate.ProbeArgument {
-		os.Exit(evaluate.Probe())
+	if code, was := apart.Main(evaluate.Tasks...); was {
+		os.Exit(code)
 	}
 	os.Exit(function.Main(evaluate.Name, evaluate.New))
 }

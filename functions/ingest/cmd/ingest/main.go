@@ -9,7 +9,13 @@ import (
 	_ "millrace.dev/shared/artifact/s3"    // buckets and artifact stores s3://
 
 	"millrace.dev/functions/ingest"
+	"millrace.dev/shared/apart"
 	"millrace.dev/shared/function"
 )
 
-func main() { os.Exit(function.Main(ingest.Name, ingest.New)) }
+func main() {
+	if code, was := apart.Main(ingest.Tasks...); was {
+		os.Exit(code)
+	}
+	os.Exit(function.Main(ingest.Name, ingest.New))
+}

@@ -10,7 +10,7 @@ import (
 	"millrace.dev/shared/function"
 )
 
-func main() { os.Exit(function.Main(promote.Name, build)) }
+func main() { os.Exit(function.Main(promote.Name, build, function.WithoutArtifacts())) }
 
 func build(cfg cluster.Config, _ function.Deps) (*promote.F, error) {
 	c, ok, err := cluster.In(cfg)

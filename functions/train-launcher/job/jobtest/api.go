@@ -54,7 +54,7 @@ func (a *API) Refuse(message string) {
 	a.invalid = message
 }
 
-// SetLog is what a container has said.
+// SetLog sets the log of a container.
 func (a *API) SetLog(pod, container, text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -98,11 +98,17 @@ func (a *API) Jobs() []string { return a.Names(jobs) }
 // Job is a Job that there is.
 func (a *API) Job(t testing.TB, name string) *unstructured.Unstructured {
 	t.Helper()
+	return a.Object(t, jobs+"/"+name)
+}
+
+// Object is the object at the path.
+func (a *API) Object(t testing.TB, at string) *unstructured.Unstructured {
+	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	u := a.objects[jobs+"/"+name]
+	u := a.objects[at]
 	if u == nil {
-		t.Fatalf("there is no Job %s", name)
+		t.Fatalf("there is no %s", at)
 	}
 	return u.DeepCopy()
 }

@@ -9,7 +9,13 @@ import (
 	_ "millrace.dev/shared/artifact/s3"    // artifact stores s3://
 
 	"millrace.dev/functions/validate"
+	"millrace.dev/shared/apart"
 	"millrace.dev/shared/function"
 )
 
-func main() { os.Exit(function.Main(validate.Name, validate.New)) }
+func main() {
+	if code, was := apart.Main(validate.Tasks...); was {
+		os.Exit(code)
+	}
+	os.Exit(function.Main(validate.Name, validate.New))
+}

@@ -1,0 +1,3 @@
+// Package account tries the rights of deploy/knative/account against real NATS servers with exactly the files of the overlays.
+// It has tests only.
+package account

@@ -1,0 +1,1 @@
+"""The millrace command as a Python package: see `millrace --help`."""

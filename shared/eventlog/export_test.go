@@ -1,0 +1,4 @@
+package eventlog
+
+// RecordOf is recordOf, for tests of records that a server would have to deliver.
+var RecordOf = recordOf

@@ -1,6 +1,0 @@
-//go:build murder_norecord
-
-package eventlog
-
-// recording is off: see switch_record_on.go.
-const recording = false

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package service_test
+
+import "context"
+
+func hides(context.Context) error { return nil }
