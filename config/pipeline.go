@@ -111,7 +111,24 @@ type Schedule struct {
 	Zone string `json:"zone" default:"UTC" example:"Europe/Berlin"`
 	// What to start. retrain needs train.
 	Do string `json:"do" required:"true" enum:"retrain,drift-check" later:"score" example:"retrain"`
+	// What happens for due times that were missed while nothing ran: one for the newest of them, all for each, skip for none. Times before the schedule was configured as it is are not made up for. Default: one.
+	CatchUp string `json:"catch_up,omitempty" enum:"skip,one,all" example:"skip"`
+	// How long ago a due time may be to be made up for. Default: any time.
+	MaxAge Duration `json:"max_age,omitzero" above:"0" example:"12h"`
 }
+
+// The values of Schedule.CatchUp.
+const (
+	CatchUpSkip = "skip"
+	CatchUpOne  = "one"
+	CatchUpAll  = "all"
+)
+
+// When returns when the schedule is due.
+func (s Schedule) When() (*Cron, error) { return ParseCron(s.Cron, s.Zone) }
+
+// systemSchedules are the names of the ticks that every pipeline has.
+var systemSchedules = []string{"tick", "sweep", "freshness"}
 
 // Name returns the name of the pipeline and of its model.
 func (p *Pipeline) Name() string { return p.Metadata.Name }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/robfig/cron/v3"
 )
 
 // checker finds mistakes that involve several fields. It reports them through the
@@ -432,32 +430,20 @@ func (c *checker) checkSchedules() {
 			c.says(join(path, "name"), "%q is the name of another schedule too", s.Name)
 		}
 		names = append(names, s.Name)
+		if slices.Contains(systemSchedules, s.Name) {
+			c.d.problem(join(path, "name"), "another name, such as my-"+s.Name, nil, "%q is the name of a schedule of the system", s.Name)
+		}
+		_, err := time.LoadLocation(s.Zone)
+		if s.Zone != "" && (err != nil || s.Zone == "Local") {
+			c.d.problem(join(path, "zone"), "such as UTC or Europe/Berlin", nil, "%q is not a time zone", s.Zone)
+		}
 		if s.Cron != "" {
-			if err := checkCron(s.Cron); err != nil {
+			if _, err := ParseCron(s.Cron, ""); err != nil {
 				c.d.problem(join(path, "cron"), "minute hour day-of-month month day-of-week, such as \"0 2 * * *\"", nil, "%q is not a schedule: %s", s.Cron, err)
 			}
-		}
-		if _, err := time.LoadLocation(s.Zone); s.Zone != "" && (err != nil || s.Zone == "Local") {
-			c.d.problem(join(path, "zone"), "such as UTC or Europe/Berlin", nil, "%q is not a time zone", s.Zone)
 		}
 		if s.Do == "retrain" && !c.Trains() {
 			c.says(join(path, "do"), "retrain needs a train section")
 		}
 	}
-}
-
-// checkCron parses a schedule as the scheduler does. It refuses @every, whose due
-// times depend on the start of the process, and a leading time zone, which has a
-// field.
-func checkCron(text string) error {
-	switch {
-	case strings.HasPrefix(text, "TZ=") || strings.HasPrefix(text, "CRON_TZ="):
-		return fmt.Errorf("set the time zone in the field zone")
-	case strings.HasPrefix(text, "@every"):
-		return fmt.Errorf("@every has no fixed due times")
-	case len(text) > 256:
-		return fmt.Errorf("longer than 256 bytes")
-	}
-	_, err := cron.ParseStandard(text)
-	return err
 }

@@ -196,6 +196,42 @@ func TestTicks(t *testing.T) {
 	r.event("dev.knative.sources.ping", "6", `{"schedule":"x","action":"dance","due":"then"}`, at...).is(400, "dance", "RFC 3339")
 }
 
+// The minutely tick leads to one tick for each due time of the schedules of
+// pipelines, whoever sends it and however often.
+func TestTicksForSchedules(t *testing.T) {
+	t.Parallel()
+	r := newEnv(t, settings(), flights+"  schedules: [{name: nightly, cron: '0 2 * * *', zone: Europe/Berlin, do: retrain, catch_up: all}]\n", copycat)
+	last, want := time.Time{}, ""
+	rows := decode[[]api.ScheduleRow](r.get("/api/schedules?pipeline=flights").is(200))
+	if len(rows) != 1 || len(rows[0].Next) != 5 || rows[0].Last != nil || rows[0].Zone != "Europe/Berlin" {
+		t.Fatalf("schedules %+v", rows)
+	}
+	for i, due := range rows[0].Next[:3] {
+		last = due
+		if i > 0 {
+			want += ", "
+		}
+		want += "flights nightly retrain " + due.UTC().Format(time.RFC3339)
+	}
+	for _, at := range []time.Time{rows[0].Next[0].Add(-time.Minute), rows[0].Next[0], rows[0].Next[0].Add(time.Minute), last.Add(time.Minute), last} {
+		r.event("dev.knative.sources.ping", at.String(), `{"schedule":"tick","action":"tick"}`, "time", at.UTC().Format(time.RFC3339)).is(202)
+	}
+	var got []string
+	for _, p := range []string{"flights", "copycat"} {
+		for _, e := range r.Events(t, p, "dev.millrace.schedule.ticked.v1") {
+			d := functiontest.Data[events.ScheduleTicked](t, e)
+			got = append(got, strings.Join([]string{d.Pipeline, d.Schedule, d.Action, d.Due}, " "))
+		}
+	}
+	if s := strings.Join(got, ", "); s != want {
+		t.Errorf("ticks: %s\nwant %s", s, want)
+	}
+	rows = decode[[]api.ScheduleRow](r.get("/api/schedules").is(200))
+	if len(rows) != 1 || rows[0].Last == nil || !rows[0].Last.Equal(last) {
+		t.Errorf("schedules %+v", rows)
+	}
+}
+
 // The minutely tick asks for the freshness of a dataset from when its data is due
 // until it was reported as late.
 func TestTicksForFreshness(t *testing.T) {

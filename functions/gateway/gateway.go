@@ -154,6 +154,7 @@ func (f *F) Routes(mux *access.Mux) {
 	json(access.Read, "GET /api/runs", f.getRuns)
 	json(access.Read, "GET /api/models", f.getModels)
 	json(access.Read, "GET /api/routes", f.getRoutes)
+	json(access.Read, "GET /api/schedules", f.getSchedules)
 	json(access.Read, "GET /api/events", f.getEvents)
 	json(access.Read, "GET /api/events/{id}", f.getEvent)
 	json(access.Read, "GET /api/why/{id...}", f.getWhy)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"millrace.dev/config"
 	"millrace.dev/events"
@@ -59,6 +60,9 @@ func mayDecide(ctx context.Context, kind, pipeline string) error {
 	return e
 }
 
+// aheadOfTime is how far the clock of a sender of ticks may be ahead of ours.
+const aheadOfTime = 2 * time.Minute
+
 // mayTick refuses a tick that no schedule is the reason of: it would be a
 // decision of its sender.
 func mayTick(ctx context.Context, tick events.ScheduleTicked, p *state.Pipeline) error {
@@ -67,6 +71,9 @@ func mayTick(ctx context.Context, tick events.ScheduleTicked, p *state.Pipeline)
 	}
 	if err := may(ctx, access.Upload, p.Name); err != nil {
 		return err
+	}
+	if at, err := time.Parse(time.RFC3339, tick.Due); err == nil && at.After(time.Now().Add(aheadOfTime)) {
+		return httperror.New(http.StatusForbidden, "the tick of %.60q is due at %s, which is still to come, so that it is a decision, which needs a token with the role operate", tick.Schedule, tick.Due)
 	}
 	own := func(s config.Schedule) bool { return s.Name == tick.Schedule && s.Do == tick.Action }
 	if slices.ContainsFunc(p.Config.Spec.Schedules, own) {

@@ -104,6 +104,13 @@ func (f *F) getRoutes(w http.ResponseWriter, r *http.Request) error {
 	return f.rows(w, r, func(ps []*state.Pipeline) any { return each(ps, one(routeRow)) })
 }
 
+func (f *F) getSchedules(w http.ResponseWriter, r *http.Request) error {
+	now := time.Now()
+	return f.rows(w, r, func(ps []*state.Pipeline) any {
+		return each(ps, func(p *state.Pipeline) []api.ScheduleRow { return scheduleRows(p, now) })
+	})
+}
+
 // rows returns a handler that lists rows of the requested pipelines.
 func (f *F) rows(w http.ResponseWriter, r *http.Request, of func([]*state.Pipeline) any) error {
 	ps, err := f.asked(r)

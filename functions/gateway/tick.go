@@ -101,8 +101,9 @@ func (f *F) ticks(tick events.ScheduleTicked, pipelines ...*state.Pipeline) plan
 }
 
 // dueOf returns the ticks of a pipeline that a tick of a schedule leads to. The
-// system's minutely tick, which is logged only if the pipeline depends on the
-// clock, also leads to one for the freshness of a dataset whose data is overdue.
+// system's minutely tick is logged only if the pipeline depends on the clock. It
+// also leads to the ticks of the pipeline's own schedules that have become due,
+// and to one for the freshness of a dataset whose data is overdue.
 func dueOf(tick events.ScheduleTicked, p *state.Pipeline) (ticks []events.ScheduleTicked) {
 	tick.Pipeline = p.Name
 	if tick.Action != "tick" {
@@ -111,7 +112,16 @@ func dueOf(tick events.ScheduleTicked, p *state.Pipeline) (ticks []events.Schedu
 	if p.Waits() {
 		ticks = append(ticks, tick)
 	}
-	if now, err := time.Parse(time.RFC3339, tick.Due); err == nil && p.Overdue(now) {
+	now, err := time.Parse(time.RFC3339, tick.Due)
+	if err != nil {
+		return ticks
+	}
+	for _, s := range p.Config.Spec.Schedules {
+		for _, at := range p.Due(s, now) {
+			ticks = append(ticks, events.ScheduleTicked{Schedule: s.Name, Action: s.Do, Pipeline: p.Name, Due: due(at)})
+		}
+	}
+	if p.Overdue(now) {
 		tick.Schedule, tick.Action = freshness, freshness
 		ticks = append(ticks, tick)
 	}

@@ -84,6 +84,8 @@ func (p *Pipeline) apply(h events.Header, data events.Data) bool {
 		return p.rolloutAborted(h, d)
 	case events.PredictionsLogged:
 		return p.predicted(h, d)
+	case events.ScheduleTicked:
+		return p.ticked(d)
 	case events.DriftChecked:
 		return p.checked(h, d.DriftCheck, "", false)
 	case events.DriftDetected:
@@ -107,7 +109,9 @@ func (p *Pipeline) configured(h events.Header, d events.PipelineConfigured) bool
 	if p.Config == nil || p.Config.Spec.Data.Expect != c.Spec.Data.Expect {
 		p.Dataset.Late = nil
 	}
+	old := p.Config
 	p.Config = c
+	p.scheduled(old, h.Time)
 	p.noteContract(d.Digest, contractOf(c, d.Prepared))
 	p.Configured = Configured{Digest: d.Digest, Bundle: d.Bundle, Dir: d.Dir, Commit: d.Commit, Time: h.Time, Imported: h.Imported()}
 	return true

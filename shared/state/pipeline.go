@@ -41,6 +41,10 @@ type Pipeline struct {
 	Rollout     *Rollout    `json:"rollout,omitempty"`
 	Predictions Predictions `json:"predictions,omitzero"`
 	Drift       Drift       `json:"drift,omitzero"`
+	// Schedules are those of the configuration, by name.
+	Schedules map[string]Schedule `json:"schedules,omitempty"`
+	// Swept is the newest due time of a sweep of the buckets.
+	Swept time.Time `json:"swept,omitzero"`
 	// DeadLetters are the open ones (neither sent again nor dropped), oldest first.
 	DeadLetters []*DeadLetter `json:"deadLetters,omitempty"`
 }

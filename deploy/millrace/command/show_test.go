@@ -82,6 +82,14 @@ func TestShowRows(t *testing.T) {
 			{Pipeline: "wine"},
 			{Pipeline: "flights", Champion: 1, Weights: []events.Weight{{Version: 1, Percent: 99.5}, {Version: 2, Percent: 0.5}}, Changed: &changed, Rollout: &api.RolloutRow{Version: 2, Steps: []float64{0.5, 100}, Waiting: true}},
 		})
+		a.showSchedules([]api.ScheduleRow{
+			{Pipeline: "flights", Schedule: "nightly", Do: "retrain", Cron: "0 2 * * *", Zone: "Europe/Berlin", Next: []time.Time{
+				time.Date(2026, 3, 28, 2, 0, 0, 0, time.UTC), time.Date(2026, 3, 29, 3, 0, 0, 0, time.UTC),
+			}},
+			{Pipeline: "flights", Schedule: "hourly", Do: "drift-check", Cron: "@hourly", Zone: "UTC", Last: &changed, Next: []time.Time{
+				time.Date(2026, 3, 28, 2, 0, 0, 0, time.UTC), time.Date(2026, 3, 28, 3, 0, 0, 0, time.UTC),
+			}},
+		})
 		a.showModels([]api.ModelRow{
 			{Pipeline: "flights", Version: 1, State: api.Champion, Run: "r1", Snapshot: digest("b"), Metrics: map[string]float64{"roc_auc": 0.72094, "log_loss": 0.4753}, Created: ago(time.Hour)},
 			{Pipeline: "flights", Version: 2, State: api.Rejected, Name: "elsewhere.onnx", Metrics: map[string]float64{"roc_auc": 0.5}, Reason: "all gates failed", Created: ago(time.Minute)},

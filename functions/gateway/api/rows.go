@@ -174,6 +174,21 @@ type RouteRow struct {
 	Changed  *time.Time      `json:"changed,omitempty"`
 }
 
+// ScheduleRow is a schedule of a pipeline.
+type ScheduleRow struct {
+	Pipeline string `json:"pipeline"`
+	Schedule string `json:"schedule"`
+	Cron     string `json:"cron"`
+	Zone     string `json:"zone"`
+	Do       string `json:"do"`
+	// Since is when it was configured as it is.
+	Since time.Time `json:"since"`
+	// Last is the newest due time that was noticed.
+	Last *time.Time `json:"last,omitempty"`
+	// Next are the next five due times, in its zone.
+	Next []time.Time `json:"next"`
+}
+
 // RolloutRow is the rollout under way.
 type RolloutRow struct {
 	Version  int       `json:"version"`
