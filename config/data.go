@@ -16,6 +16,8 @@ type Data struct {
 	Extra string `json:"extra" default:"reject" enum:"reject,ignore" example:"ignore"`
 	// How CSV files are written. Default: RFC 4180 in UTF-8 with one header row.
 	CSV CSV `json:"csv,omitzero"`
+	// Where the table is in Excel workbooks. Default: the first sheet with one header row.
+	XLSX XLSX `json:"xlsx,omitzero"`
 	// Rows that cannot be read, or whose values a column does not allow (values, min, max, and missing ones without nulls), are set aside instead of refusing the upload.
 	Quarantine Quarantine `json:"quarantine,omitzero"`
 	// Columns that identify what a row is about, when rows are updated: of the rows of the dataset with the same key only the newest is trained on or held out, that of the latest upload and there the last. A row with a missing value in the key stays.
@@ -101,6 +103,17 @@ type CSV struct {
 	Comment string `json:"comment,omitempty" example:"'#'"`
 	// How many lines at the end are skipped.
 	Footer int `json:"footer,omitempty" min:"0" max:"100000" example:"1"`
+}
+
+// XLSX is where the table is in Excel workbooks. The zero value is the first
+// sheet with one header row.
+type XLSX struct {
+	// The name of the sheet. Default: the first.
+	Sheet string `json:"sheet,omitempty" nonempty:"true" example:"Readings"`
+	// How many rows of the sheet before the header are skipped.
+	Skip int `json:"skip,omitempty" min:"0" max:"100000" example:"3"`
+	// How many rows the header has; the names are in the first. Default: 1.
+	Header int `json:"header,omitempty" min:"1" max:"100" example:"2"`
 }
 
 // The units of a column, and the quote of files whose values are not quoted.

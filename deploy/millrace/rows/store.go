@@ -59,6 +59,8 @@ func formatOf(text []byte) source.Format {
 	switch {
 	case bytes.HasPrefix(text, []byte("PAR1")):
 		return source.Parquet
+	case bytes.HasPrefix(text, []byte("PK\x03\x04")):
+		return source.Excel
 	case bytes.HasPrefix(text, []byte("{")), bytes.HasPrefix(text, []byte("[")):
 		return source.JSON
 	}

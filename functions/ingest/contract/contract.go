@@ -18,7 +18,7 @@ import (
 // is written. prepare, and what becomes of other columns, are left to the caller.
 func Reading(p *config.Pipeline) *duck.PrepareInput {
 	csv := p.Spec.Data.CSV
-	return &duck.PrepareInput{Columns: Columns(p), CSV: dialect(csv), Nulls: csv.Null}
+	return &duck.PrepareInput{Columns: Columns(p), CSV: dialect(csv), Excel: layout(p.Spec.Data.XLSX), Nulls: csv.Null}
 }
 
 // Upload returns how the uploads of a pipeline are read, without prepare.
@@ -79,6 +79,10 @@ func column(c config.Column, csv config.CSV) source.Column {
 		to.Default = c.Default.String()
 	}
 	return to
+}
+
+func layout(xlsx config.XLSX) source.Layout {
+	return source.Layout{Sheet: xlsx.Sheet, Skip: xlsx.Skip, Header: xlsx.Header}
 }
 
 func dialect(csv config.CSV) source.Dialect {

@@ -73,7 +73,7 @@ func TestReadWhole(t *testing.T) {
 		"a broken array":             {name: "a.json", content: "[{\"x\": 1}, {\"x\": ", columns: columns("x int"), want: "a.json: object 2 is not a JSON object: it ends too early; write one JSON object a line"},
 		"tabs in another case":       {name: "A.TSV", content: "a,b\tc\n1\t2\n", columns: columns("c int"), drop: true, want: lines("c int", "2")},
 		"JSON under the name CSV":    {name: "a.csv", content: `{"id": 1, "x": 2.5}`, columns: columns("id int"), want: "a.csv: line 1 is JSON, and the name says csv; name it .jsonl, or .json"},
-		"a workbook as CSV":          {name: "a.csv", content: "PK\x03\x04\x14\x00", columns: columns("id int"), want: "a.csv: its name says text, but it is a zip archive or an Excel workbook: save the sheet as CSV, or name an archive .zip"},
+		"a workbook as CSV":          {name: "a.csv", content: "PK\x03\x04\x14\x00", columns: columns("id int"), want: "a.csv: its name says text, but it is a zip archive or an Excel workbook: name it .zip or .xlsx"},
 		"UTF-16":                     {name: "a.csv", content: "\xff\xfea\x00\n\x00", columns: columns("a int"), want: "a.csv: it is UTF-16; save the file as text in UTF-8, or state data.csv.encoding: utf-16"},
 		"a quote after a space":      {name: "a.csv", content: "a,b\n1, \"x\"\n", columns: columns("a int", "b string"), want: "a.csv: line 2: a space stands before a quote, which then does not open a value; remove the space"},
 		"text after a quote":         {name: "a.csv", content: "a,b\n\"1\"2,x\n", columns: columns("a int", "b string"), want: "a.csv: line 2: text follows the quote that closes a value; write a double quote inside a value twice"},

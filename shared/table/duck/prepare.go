@@ -22,13 +22,14 @@ type PrepareInput struct {
 	DropExtra bool              // leave out columns that Columns does not name
 	Partial   bool              // leave out columns of Columns that the upload does not have
 	CSV       source.Dialect    // of the upload
+	Excel     source.Layout     // of the upload
 	SetAside  *source.SetAside  // for rows that do not fit; nil: an upload with such rows is refused
 	Nulls     []string          // words for missing values in columns that Columns does not name; nil: the default
 }
 
 // options is how the upload becomes the table, or the relation upload.
 func (p *PrepareInput) options() source.Options {
-	o := source.Options{Columns: p.Columns, Extra: source.Text, CSV: p.CSV, Nulls: p.Nulls, Partial: p.Partial, SetAside: p.SetAside}
+	o := source.Options{Columns: p.Columns, Extra: source.Text, CSV: p.CSV, Excel: p.Excel, Nulls: p.Nulls, Partial: p.Partial, SetAside: p.SetAside}
 	switch {
 	case len(p.Columns) == 0:
 		o.Extra = source.Infer

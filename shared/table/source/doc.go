@@ -1,5 +1,5 @@
 // Package source reads the files that people upload into canonical tables: CSV
-// in a stated dialect, JSON lines, JSON arrays, Arrow and Parquet, compressed or not.
+// in a stated dialect, JSON lines, JSON arrays, Arrow, Excel and Parquet, compressed or not.
 //
 // Every value is read as it is written and converted by the rule of its column
 // (package cell); no type, date or dialect is guessed where the contract states

@@ -68,14 +68,11 @@ func (f *fault) add(line int64, value string, r *cell.Refusal) {
 // err lists the faults in the order of the columns.
 func (f *faults) err(b *builder) error {
 	var all []error
+	place := b.in.place()
 	if w := f.whole; w != nil {
-		u := b.in.rejectLine(w.first.Line, fmt.Sprintf("line %d %s%s", w.first.Line, w.refusal.Reason, w.more("row", b.rows)), w.refusal.Try)
+		u := b.in.rejectLine(w.first.Line, fmt.Sprintf("%s %d %s%s", place, w.first.Line, w.refusal.Reason, w.more("row", b.rows)), w.refusal.Try)
 		u.Count, u.Examples = w.count, w.found
 		all = append(all, u)
-	}
-	place := "line"
-	if b.in.format == Parquet || b.in.format == Arrow {
-		place = "row"
 	}
 	for i, c := range b.columns {
 		fault := f.columns[i]
@@ -91,6 +88,15 @@ func (f *faults) err(b *builder) error {
 		return all[0]
 	}
 	return errors.Join(all...)
+}
+
+// place is what rows of the file are numbered by.
+func (in *input) place() string {
+	switch in.format {
+	case Parquet, Arrow, Excel:
+		return "row"
+	}
+	return "line"
 }
 
 // more says how many others there are.

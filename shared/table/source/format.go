@@ -19,15 +19,17 @@ const (
 	Lines   Format = "jsonl" // one object a line
 	Parquet Format = "parquet"
 	Arrow   Format = "arrow" // an Arrow file (Feather), or a stream
+	Excel   Format = "xlsx"  // one sheet of an Excel workbook
 )
 
 // Formats lists the extensions that can be read.
-const Formats = ".csv, .tsv, .jsonl, .ndjson, .json, .parquet, .parq, .pq, .arrow, .arrows, .feather or .ipc; compressed also .gz, .zst, .bz2, .xz or .zip"
+const Formats = ".csv, .tsv, .jsonl, .ndjson, .json, .parquet, .parq, .pq, .arrow, .arrows, .feather, .ipc, .xlsx or .xlsm; all but the last two compressed also: .gz, .zst, .bz2, .xz or .zip"
 
 var extensions = map[string]Format{
 	".csv": CSV, ".tsv": TSV, ".json": JSON, ".jsonl": Lines, ".ndjson": Lines,
 	".parquet": Parquet, ".parq": Parquet, ".pq": Parquet,
 	".arrow": Arrow, ".arrows": Arrow, ".feather": Arrow, ".ipc": Arrow,
+	".xlsx": Excel, ".xlsm": Excel,
 }
 
 var compressions = []string{".gz", ".zst", ".bz2", ".xz", ".zip"}
@@ -48,15 +50,21 @@ func FormatOf(name string) (format Format, compression string, err error) {
 	return format, compression, nil
 }
 
+// How a zip archive begins, which an Excel workbook is, and an .xls of old Excel.
+const (
+	zipMagic = "PK\x03\x04"
+	oleMagic = "\xd0\xcf\x11\xe0"
+)
+
 // signatures are how files of other formats begin, for names that promise text.
 var signatures = []struct{ magic, is string }{
 	{"PAR1", "a Parquet file: name it .parquet"},
-	{"PK\x03\x04", "a zip archive or an Excel workbook: save the sheet as CSV, or name an archive .zip"},
+	{zipMagic, "a zip archive or an Excel workbook: name it .zip or .xlsx"},
 	{"\x1f\x8b", "a gzip file: add .gz to its name"},
 	{"\x28\xb5\x2f\xfd", "a zstd file: add .zst to its name"},
 	{"BZh", "a bzip2 file: add .bz2 to its name"},
 	{"\xfd7zXZ\x00", "an xz file: add .xz to its name"},
-	{"\xd0\xcf\x11\xe0", "an old Excel workbook: save the sheet as CSV"},
+	{oleMagic, "an old Excel workbook: save it as .xlsx"},
 	{"ARROW1", "an Arrow file: name it .arrow"},
 	{"\x89HDF", "an HDF5 file: write it as Parquet"},
 	{"SQLite format 3", "an SQLite database: export the table as CSV"},

@@ -150,10 +150,10 @@ func (in *input) checkNames(names []string, line int64) error {
 	seen := make(map[string]int, len(names))
 	for i, name := range names {
 		if name == "" {
-			return in.rejectLine(line, fmt.Sprintf("line %d: column %d of the header has no name", line, i+1), "name every column")
+			return in.rejectLine(line, fmt.Sprintf("%s %d: column %d of the header has no name", in.place(), line, i+1), "name every column")
 		}
 		if first, ok := seen[name]; ok {
-			u := in.rejectLine(line, fmt.Sprintf("line %d: the header has %q twice, as column %d and %d", line, name, first+1, i+1), "give every column a name of its own")
+			u := in.rejectLine(line, fmt.Sprintf("%s %d: the header has %q twice, as column %d and %d", in.place(), line, name, first+1, i+1), "give every column a name of its own")
 			u.Column = name
 			return u
 		}

@@ -37,6 +37,8 @@ func Read(ctx context.Context, src Source, opts Options, lim Limits, out string)
 		err = in.readJSON(ctx, b)
 	case Arrow:
 		err = in.readArrow(ctx, b)
+	case Excel:
+		err = in.readExcel(ctx, b)
 	default:
 		err = fmt.Errorf("read %s: a %s file is not read here", src.Name, in.format)
 	}

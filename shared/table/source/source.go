@@ -68,6 +68,7 @@ type Options struct {
 	Columns []Column // first in the table, in this order
 	Extra   Extra    // of other columns, which follow in the order of the file
 	CSV     Dialect
+	Excel   Layout
 	Nulls   []string // of columns that the contract does not list; nil: the default
 	// Partial leaves out columns of the contract that the file does not have, and
 	// keeps the order of the file.
