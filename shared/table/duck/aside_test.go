@@ -70,7 +70,7 @@ func TestSetAside(t *testing.T) {
 				`{"record":2,"line":2,"text":"{\"hour\": -1}","faults":[{"column":"hour","value":"-1","reason":"is less than 0, the least that is allowed"}]}`,
 				`{"record":3,"line":3,"text":"{\"hour\": 2, \"new\": }","faults":[{"reason":"is not a JSON object: invalid character '}' at start of value"}]}`,
 				`{"record":4,"line":4,"text":"{\"city\": \"Oslo\"}","faults":[{"column":"hour","reason":"is missing, and the column allows no missing value"}]}`,
-				`{"record":5,"line":5,"text":"{\"hour\": [2]}","faults":[{"column":"hour","value":"[2]","reason":"is an array, and a column has to be string, int, float, bool or timestamp"}]}`,
+				`{"record":5,"line":5,"text":"{\"hour\": [2]}","faults":[{"column":"hour","value":"[2]","reason":"is an array, which only a string column takes, as its JSON text"}]}`,
 			),
 		},
 		"a JSON array": {

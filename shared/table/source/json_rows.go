@@ -206,7 +206,7 @@ func (j *jsonRow) add(key int, kind jsontext.Kind, raw jsontext.Value) {
 		text = j.text
 		refusal = c.cell.AddText(text, true)
 	case '[', '{':
-		if j.b.in.opts.Extra == Text && c.contract == nil {
+		if c.cell.Type() == table.String {
 			refusal = c.cell.AddText(text, true)
 			break
 		}
@@ -220,10 +220,10 @@ func (j *jsonRow) add(key int, kind jsontext.Kind, raw jsontext.Value) {
 	}
 }
 
-// nested refuses an array or an object as a value.
+// nested refuses an array or an object as a value of a column that is not text.
 func nested(kind jsontext.Kind) *cell.Refusal {
 	return &cell.Refusal{
-		Reason: "is " + map[jsontext.Kind]string{'[': "an array", '{': "an object"}[kind] + ", and a column has to be string, int, float, bool or timestamp",
-		Try:    "leave the column out, or take its values out of it before",
+		Reason: "is " + map[jsontext.Kind]string{'[': "an array", '{': "an object"}[kind] + ", which only a string column takes, as its JSON text",
+		Try:    "make the column a string, leave it out, or take its values out of it before",
 	}
 }
