@@ -111,7 +111,7 @@ func (p *Pipeline) configured(h events.Header, d events.PipelineConfigured) bool
 	}
 	old := p.Config
 	p.Config = c
-	p.scheduled(old, h.Time)
+	p.scheduled(old, h)
 	p.noteContract(d.Digest, contractOf(c, d.Prepared))
 	p.Configured = Configured{Digest: d.Digest, Bundle: d.Bundle, Dir: d.Dir, Commit: d.Commit, Time: h.Time, Imported: h.Imported()}
 	return true

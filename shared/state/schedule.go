@@ -63,8 +63,10 @@ func (p *Pipeline) Due(s config.Schedule, now time.Time) []time.Time {
 }
 
 // scheduled keeps what is known of the schedules that are configured as before.
-// One that has changed, or is there again, is due from now on.
-func (p *Pipeline) scheduled(old *config.Pipeline, at time.Time) {
+// One that has changed, is there again, or was imported until now, is due from
+// now on.
+func (p *Pipeline) scheduled(old *config.Pipeline, h events.Header) {
+	resumed := p.Configured.Imported && !h.Imported()
 	before := map[string]config.Schedule{}
 	if old != nil {
 		for _, s := range old.Spec.Schedules {
@@ -74,8 +76,8 @@ func (p *Pipeline) scheduled(old *config.Pipeline, at time.Time) {
 	next := make(map[string]Schedule, len(p.Config.Spec.Schedules))
 	for _, s := range p.Config.Spec.Schedules {
 		known, ok := p.Schedules[s.Name]
-		if was := before[s.Name]; !ok || was.Cron != s.Cron || was.Zone != s.Zone || was.Do != s.Do {
-			known = Schedule{Since: at}
+		if was := before[s.Name]; !ok || was.Cron != s.Cron || was.Zone != s.Zone || was.Do != s.Do || resumed {
+			known = Schedule{Since: h.Time}
 		}
 		next[s.Name] = known
 	}
