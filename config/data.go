@@ -11,7 +11,7 @@ type Data struct {
 	// An SQL file beside this one: one SELECT over upload, dataset (the previous snapshot) and the files of tables/.
 	Prepare string `json:"prepare,omitempty" example:"prepare.sql"`
 	// The contract: the columns of a partition after prepare.
-	Columns map[string]Column `json:"columns,omitempty"`
+	Columns map[string]Column `json:"columns,omitempty" example:"{age: {type: int}, city: {type: string, nulls: 0.1}}"`
 	// What to do with columns that the contract does not list.
 	Extra string `json:"extra" default:"reject" enum:"reject,ignore" example:"ignore"`
 	// How CSV files are written. Default: RFC 4180 in UTF-8 with one header row.

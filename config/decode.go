@@ -78,7 +78,7 @@ func (d *decoder) object(n *node, v reflect.Value, path string) {
 		n = nil
 	}
 	if n != nil && n.kind != kindMap {
-		d.problem(path, "", nil, "is %s and must be a mapping of fields", n.kind)
+		d.problem(path, suchAs(shape(n, v.Type())), nil, "is %s and must be a mapping of fields", n.kind)
 		n = nil
 	}
 	for i := range v.NumField() {
@@ -114,6 +114,34 @@ func (d *decoder) object(n *node, v reflect.Value, path string) {
 	if n != nil && !d.lenient {
 		d.unknown(n, v.Type(), path)
 	}
+}
+
+// shape shows how a section is written that is something else in the file: with its
+// required fields, the first of them from the file if that is what stands there.
+func shape(n *node, section reflect.Type) string {
+	var fields []string
+	for i := range section.NumField() {
+		r := rulesOf(section.Field(i))
+		if !r.required || r.example == "" {
+			continue
+		}
+		value := r.example
+		if text, ok := n.value.(string); ok && len(fields) == 0 && slices.Contains(r.enum, text) {
+			value = text
+		}
+		fields = append(fields, r.name+": "+value)
+	}
+	if fields == nil {
+		return ""
+	}
+	return "{" + strings.Join(fields, ", ") + "}"
+}
+
+func suchAs(example string) string {
+	if example == "" {
+		return ""
+	}
+	return "write it as in " + example
 }
 
 // preset sets the default of an absent field.
@@ -244,7 +272,7 @@ func (d *decoder) field(n *node, v reflect.Value, r rules, path string) {
 	case reflect.Slice:
 		d.list(n, v, r, path)
 	case reflect.Map:
-		d.mapping(n, v, path)
+		d.mapping(n, v, r, path)
 	default:
 		d.scalar(n, v, r, path)
 	}
@@ -274,9 +302,9 @@ func (d *decoder) list(n *node, v reflect.Value, r rules, path string) {
 	}
 }
 
-func (d *decoder) mapping(n *node, v reflect.Value, path string) {
+func (d *decoder) mapping(n *node, v reflect.Value, r rules, path string) {
 	if n.kind != kindMap {
-		d.problem(path, "", nil, "is %s and must be a mapping", n.kind)
+		d.problem(path, suchAs(r.example), nil, "is %s and must be a mapping", n.kind)
 		return
 	}
 	if len(n.fields) == 0 {

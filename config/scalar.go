@@ -13,7 +13,7 @@ import (
 type rules struct {
 	name                   string // "" if the field is not in the file
 	required, nonempty     bool
-	preset                 string
+	preset, example        string
 	enum, later            []string
 	min, max, above, below string
 }
@@ -25,7 +25,7 @@ func rulesOf(f reflect.StructField) rules {
 	}
 	return rules{
 		name: name, required: f.Tag.Get("required") == "true", nonempty: f.Tag.Get("nonempty") == "true",
-		preset: f.Tag.Get("default"), enum: words(f.Tag.Get("enum")), later: words(f.Tag.Get("later")),
+		preset: f.Tag.Get("default"), example: f.Tag.Get("example"), enum: words(f.Tag.Get("enum")), later: words(f.Tag.Get("later")),
 		min: f.Tag.Get("min"), max: f.Tag.Get("max"), above: f.Tag.Get("above"), below: f.Tag.Get("below"),
 	}
 }
