@@ -11,6 +11,7 @@ import (
 
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
+	"millrace.dev/deploy/millrace/wait"
 	"millrace.dev/events"
 	"millrace.dev/functions/gateway/api"
 	"millrace.dev/shared/humanize"
@@ -20,6 +21,7 @@ import (
 type reingesting struct {
 	since, reason     string
 	dryRun, yes, stop bool
+	waiting
 }
 
 func (a *app) newReingest() *cobra.Command {
@@ -34,9 +36,12 @@ stays as it was.
 
 First it shows how many files and bytes there are to read, and asks. One upload
 is read at a time, and new uploads go first. A kill loses nothing: it continues
-where it was. "millrace status" shows how far it has come.`,
+where it was. "millrace status" shows how far it has come; with --wait the
+command prints it, and ends when the last upload is read: with exit code 3 if one of
+them was rejected.`,
 		Example: `  millrace reingest flights --dry-run
   millrace reingest flights --since 2026-01-31 --yes --reason "decimal commas"
+  millrace reingest flights --yes --wait
   millrace reingest flights --stop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.reingest(c.Context(), args[0], r) },
@@ -47,7 +52,8 @@ where it was. "millrace status" shows how far it has come.`,
 	f.BoolVar(&r.dryRun, "dry-run", false, "show what would be read, and read nothing")
 	f.BoolVarP(&r.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&r.stop, "stop", false, "end the reingest that is under way")
-	c.MarkFlagsMutuallyExclusive("stop", "dry-run")
+	r.flags(c, "wait until every upload is read again")
+	c.MarkFlagsMutuallyExclusive("stop", "dry-run", "wait")
 	c.MarkFlagsMutuallyExclusive("stop", "since")
 	return c
 }
@@ -59,7 +65,7 @@ func (a *app) reingest(ctx context.Context, pipeline string, r reingesting) erro
 	}
 	d := events.ReingestRequested{By: me(), Reason: r.reason, Stop: r.stop}
 	if r.stop {
-		return a.requestReingest(ctx, cl, pipeline, d, "to stop")
+		return a.requestReingest(ctx, cl, pipeline, d, "to stop", r.waiting)
 	}
 	if r.since != "" {
 		t, err := parseTime("--since", r.since, time.Now())
@@ -85,13 +91,19 @@ func (a *app) reingest(ctx context.Context, pipeline string, r reingesting) erro
 			return fail(Failed, "nothing is read again").try("answer y, or add --yes")
 		}
 	}
-	return a.requestReingest(ctx, cl, pipeline, d, "requested: "+planWords(plan))
+	if r.wait && plan.Reingest != nil {
+		return fail(Failed, "a reingest is under way: %s", reingestWords(*plan.Reingest)).try("wait for its end, which millrace status %s shows, or end it with --stop", pipeline)
+	}
+	return a.requestReingest(ctx, cl, pipeline, d, "requested: "+planWords(plan), r.waiting)
 }
 
-func (a *app) requestReingest(ctx context.Context, cl *client.Client, pipeline string, d events.ReingestRequested, what string) error {
+func (a *app) requestReingest(ctx context.Context, cl *client.Client, pipeline string, d events.ReingestRequested, what string, w waiting) error {
 	asked, err := cl.Reingest(ctx, pipeline, d)
 	if err != nil {
 		return err
+	}
+	if w.wait {
+		return a.waitForReingest(ctx, cl, pipeline, asked.Event, w.timeout)
 	}
 	if a.json() {
 		return a.print(asked)
@@ -101,6 +113,18 @@ func (a *app) requestReingest(ctx context.Context, cl *client.Client, pipeline s
 		a.out.Line(a.out.Styled(terminal.Faint, "next  "), "millrace status "+pipeline)
 	}
 	return nil
+}
+
+func (a *app) waitForReingest(ctx context.Context, c *client.Client, pipeline, event string, timeout time.Duration) error {
+	at, err := c.Sequence(ctx, pipeline, event)
+	if err != nil {
+		return err
+	}
+	targets := []target{{what: "reingest of " + pipeline, pipeline: pipeline, event: event, chain: wait.New(event, wait.Read)}}
+	if err := a.watch(ctx, c, at, targets, timeout); err != nil {
+		return err
+	}
+	return a.conclude(targets)
 }
 
 func planWords(p api.ReingestPlan) string {

@@ -21,6 +21,8 @@ const (
 	Judged
 	// Answered ends with the first event that follows.
 	Answered
+	// Read ends when a reingest has read its last upload.
+	Read
 )
 
 // Chain is the chain of events that follow from one event. Use New; the zero
@@ -48,7 +50,7 @@ func New(root string, until Until) *Chain {
 // type. The results of other functions for that event do not end the chain.
 func carrier(eventType string) string {
 	switch eventType {
-	case events.ObjectUploaded{}.EventType(), events.ObjectRemoved{}.EventType():
+	case events.ObjectUploaded{}.EventType(), events.ObjectRemoved{}.EventType(), events.ReingestRequested{}.EventType(), events.ReingestProgressed{}.EventType():
 		return "ingest"
 	case events.PartitionIngested{}.EventType(), events.PartitionRemoved{}.EventType():
 		return "validate"
@@ -110,6 +112,8 @@ func (c *Chain) follows(e events.Envelope, d events.Data) bool {
 		return c.has(d.Event.ID) && d.Function == carrier(c.ids[d.Event.ID])
 	case events.EventDeferred, events.DeadLetterClosed:
 		return false
+	case events.ReingestProgressed:
+		return d.Reingest == c.root // that of a request to stop it, too
 	case events.TrainingProgressed:
 		return slices.Contains(c.runs, d.Run)
 	case events.TrainingCompleted:

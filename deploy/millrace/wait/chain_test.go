@@ -36,6 +36,13 @@ var (
 	promoted  = said{"top", "batch", events.ModelPromoted{Version: 2, Previous: 1, Reason: "enough"}}
 )
 
+var again = said{"up", "", events.ReingestRequested{}}
+
+// step is a step of a reingest of two uploads, after another event.
+func step(id, because, reingest string, left, rejected int) said {
+	return said{id, because, events.ReingestProgressed{Reingest: reingest, Files: 2, Done: 2 - left, Left: left, Rejected: rejected}}
+}
+
 func handled(id, of, function, reason string) said {
 	return said{id, of, events.EventHandled{Event: of, Function: function, Reason: reason}}
 }
@@ -102,6 +109,23 @@ func TestOutcomes(t *testing.T) {
 		{name: "judged", until: wait.Judged, stream: []said{{"up", "", events.EvaluationRequested{Version: 2}}, {"yes", "up", approved.data}}, end: wait.Done, reason: "v2 approved"},
 		{name: "answered", until: wait.Answered, stream: []said{{"up", "", events.RollbackRequested{}}, {"back", "up", events.RolloutAborted{Version: 2, Reason: "asked"}}}, end: wait.Done, reason: "rollout of v2 aborted", open: true},
 		{name: "not done", until: wait.Answered, stream: []said{{"up", "", events.RollbackRequested{}}, handled("h", "up", "promote", "nowhere to go")}, end: wait.GivenUp, reason: "nothing was done: nowhere to go", open: true},
+		{name: "reading again", until: wait.Read, stream: []said{again, step("s1", "up", "up", 2, 0), step("s2", "s1", "up", 1, 0)}},
+		{name: "read again", until: wait.Read, stream: []said{again, step("s1", "up", "up", 1, 0), step("s2", "s1", "up", 0, 0), started}, end: wait.Done, reason: "2 of 2 uploads read again"},
+		{name: "read again, and rejected", until: wait.Read, stream: []said{again, step("s1", "up", "up", 0, 1)}, end: wait.Rejected, reason: "2 of 2 uploads read again, 1 rejected"},
+		{name: "stopped by somebody", until: wait.Read, stream: []said{again, step("s1", "up", "up", 1, 0), step("s2", "other", "up", 0, 0)}, end: wait.GivenUp, reason: "2 uploads read again"},
+		{name: "another reingest", until: wait.Read, stream: []said{again, step("s1", "other", "other", 0, 0)}},
+		{name: "nothing to read again", until: wait.Read, stream: []said{again, handled("h", "up", "ingest", "no kept upload")}, end: wait.Done, reason: "no kept upload", open: true},
+		{
+			name: "what is read again is rejected later", until: wait.Read,
+			stream: []said{again, step("s1", "up", "up", 1, 0), {"in", "s1", ingested.data}, {"rej", "in", events.PartitionRejected{Object: object("flights/1.csv"), Problems: []events.Problem{{Reason: "x"}}}}},
+		},
+		{
+			name: "reading again is given up", until: wait.Read,
+			stream: []said{again, step("s1", "up", "up", 1, 0), {"dead", "s1", events.DeadLetterRecorded{
+				Event: events.Envelope{Header: events.Header{ID: "s1", Source: "/x", Type: events.ReingestProgressed{}.EventType()}}, Function: "ingest", Reason: "disk full",
+			}}},
+			end: wait.GivenUp, reason: "disk full",
+		},
 		{
 			name: "done though a record stands beside it", until: wait.Answered,
 			stream: []said{{"up", "", events.RollbackRequested{}}, handled("h", "up", "promote", "announced rollout.aborted"), {"back", "up", events.RolloutAborted{Version: 2, Reason: "asked"}}},

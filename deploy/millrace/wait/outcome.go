@@ -50,6 +50,10 @@ func (c *Chain) take(e events.Envelope, d events.Data) {
 		c.answer(e, d)
 		return
 	}
+	if c.until == Read {
+		c.read(e, d)
+		return
+	}
 	switch d := d.(type) {
 	case events.PartitionRejected:
 		if len(d.Problems) == 0 {
@@ -136,6 +140,32 @@ func (c *Chain) answer(e events.Envelope, d events.Data) {
 	default:
 		c.end(e, Done, Outcome{Reason: summary.Of(e)})
 		c.settled = false // the same commit may have other events
+	}
+}
+
+// read ends the chain when a reingest has ended. What follows from the uploads that
+// it has read does not end it.
+func (c *Chain) read(e events.Envelope, d events.Data) {
+	switch d := d.(type) {
+	case events.ReingestProgressed:
+		switch {
+		case d.Left > 0:
+		case !c.has(e.CausationID):
+			c.end(e, GivenUp, Outcome{Reason: summary.Of(e), Hint: "millrace reingest " + e.Pipeline + " reads the rest"})
+		case d.Rejected > 0:
+			c.end(e, Rejected, Outcome{Reason: summary.Of(e), Hint: "millrace status " + e.Pipeline + " names the uploads that are still as they were"})
+		default:
+			c.end(e, Done, Outcome{Reason: summary.Of(e)})
+		}
+	case events.EventHandled:
+		if d.Event == c.root {
+			c.end(e, Done, Outcome{Reason: d.Reason})
+			c.settled = false // the same commit may have other events
+		}
+	case events.DeadLetterRecorded:
+		if carrier(c.ids[d.Event.ID]) == "ingest" {
+			c.gaveUp(e)
+		}
 	}
 }
 
