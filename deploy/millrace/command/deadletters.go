@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/functions/gateway/api"
 	"millrace.dev/shared/humanize"
@@ -18,10 +17,9 @@ func (a *app) newDeadLetters() *cobra.Command {
 	c := newList(a, "deadletters", "List events that functions gave up; show, retry or drop them", "api/deadletters", a.showDeadLetters)
 	c.Long = `List events that a function gave up, each with its reason. No event is lost: once
 the cause is fixed, send the event again with retry, or drop it.`
-	c.Example = "  millrace deadletters\n  millrace deadletters show 3f9c0a1b\n  millrace deadletters retry 3f9c0a1b"
+	c.Example = "  millrace deadletters\n  millrace deadletters show 3f9c0a1b\n  millrace deadletters retry 3f9c0a1b\n  millrace deadletters retry --function ingest --since 2h"
 	list := newList(a, "list", "Same as deadletters without a subcommand", "api/deadletters", a.showDeadLetters)
-	c.AddCommand(list, a.newDeadLetterShow(), a.newDeadLetterClose("retry", "Send the event again, to the function that gave it up"),
-		a.newDeadLetterClose("drop", "Close a dead letter without sending the event again"))
+	c.AddCommand(list, a.newDeadLetterShow(), a.newDeadLetterRetry(), a.newDeadLetterDrop())
 	return c
 }
 
@@ -91,36 +89,4 @@ func attempts(d api.DeadLetter) string {
 		return text + " within " + humanize.Duration(last.Sub(first))
 	}
 	return text
-}
-
-func (a *app) newDeadLetterClose(action, short string) *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use:   action + " ID...",
-		Short: short,
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
-			if err != nil {
-				return err
-			}
-			done := []client.Asked{}
-			for _, id := range args {
-				asked, err := cl.CloseDeadLetter(c.Context(), id, action, me(), reason)
-				if err != nil {
-					return err
-				}
-				done = append(done, asked)
-				if !a.json() {
-					a.out.Line(a.out.Styled(terminal.Good, map[string]string{"retry": "sent again", "drop": "dropped"}[action]), "  "+terminal.Clean(id), a.out.Styled(terminal.Faint, "  "+asked.Event))
-				}
-			}
-			if a.json() {
-				return a.print(done)
-			}
-			return nil
-		},
-	}
-	c.Flags().StringVar(&reason, "reason", "", "reason to record in the log")
-	return c
 }

@@ -87,7 +87,7 @@ func (a *app) reingest(ctx context.Context, pipeline string, r reingesting) erro
 	}
 	if plan.Files > 0 && plan.Reingest == nil && !r.yes {
 		a.showReingestPlan(plan)
-		if !a.agreed() {
+		if !a.agreed("Read them again?") {
 			return fail(Failed, "nothing is read again").try("answer y, or add --yes")
 		}
 	}
@@ -153,8 +153,8 @@ func reingestWords(r api.ReingestRow) string {
 }
 
 // agreed asks on standard error, and reports whether the answer is yes.
-func (a *app) agreed() bool {
-	fmt.Fprint(a.Err, "Read them again? [y/N] ")
+func (a *app) agreed(question string) bool {
+	fmt.Fprint(a.Err, question+" [y/N] ")
 	line, _ := bufio.NewReader(a.In).ReadString('\n') // without an answer it is no
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":
