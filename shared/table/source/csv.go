@@ -48,6 +48,7 @@ type csvError struct {
 	line   int64
 	reason string
 	try    string
+	quotes bool // it is about quotes: with the lines up to that one left out, reading can continue
 }
 
 func (e *csvError) Error() string { return e.reason }
@@ -96,6 +97,30 @@ func (c *csvReader) keep(n int) {
 	}
 }
 
+// leaveOut takes one line whatever is in it, and returns it without its break. The
+// next record begins behind it.
+func (c *csvReader) leaveOut() ([]byte, error) {
+	for {
+		rest := c.buf[c.start:c.end]
+		i := bytes.IndexAny(rest, "\r\n")
+		n := 0
+		if i >= 0 {
+			n = c.lineEnd(rest, i)
+		}
+		if n > 0 || c.eof {
+			if i < 0 {
+				i = len(rest)
+			}
+			c.start += i + n
+			c.line++
+			return rest[:i], nil
+		}
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // fill reads more behind what is not yet taken.
 func (c *csvReader) fill() error {
 	if c.eof {
@@ -127,11 +152,11 @@ func (c *csvReader) tooLong() error {
 	if c.columns > 0 && bytes.Count(c.buf[:c.end], []byte{c.comma}) >= c.columns {
 		return c.manyColumns()
 	}
-	return &csvError{c.line, fmt.Sprintf("line %d is longer than the %s that are allowed", c.line, size(int64(c.most))), "check that lines end as they should"}
+	return &csvError{line: c.line, reason: fmt.Sprintf("line %d is longer than the %s that are allowed", c.line, size(int64(c.most))), try: "check that lines end as they should"}
 }
 
 func (c *csvReader) manyColumns() error {
-	return &csvError{c.line, fmt.Sprintf("the header has more than the %d columns that are allowed", c.columns), "leave out columns"}
+	return &csvError{line: c.line, reason: fmt.Sprintf("the header has more than the %d columns that are allowed", c.columns), try: "leave out columns"}
 }
 
 // lineEnd returns the length of the line break at b[i], 0 if no line break is there, -1
@@ -182,7 +207,7 @@ func (c *csvReader) parse(b []byte) (n int, lines int64, blank bool, err error) 
 			if t := bytes.TrimLeft(b[from:i], " "); c.quote != 0 && len(t) > 0 && t[0] == c.quote {
 				return 0, 0, false, &csvError{
 					line: c.line + lines, reason: fmt.Sprintf("line %d: a space stands before a quote, which then does not open a value", c.line+lines),
-					try: "remove the space",
+					try: "remove the space", quotes: true,
 				}
 			}
 		}
@@ -238,7 +263,7 @@ func (c *csvReader) quoted(b []byte, i int) (end int, lines int64, err error) {
 				line := c.line + lineBreaks(b[:opened])
 				return 0, 0, &csvError{
 					line: line, reason: fmt.Sprintf("line %d: a double quote is opened and not closed", line),
-					try: "close it, or write a double quote inside a value twice",
+					try: "close it, or write a double quote inside a value twice", quotes: true,
 				}
 			}
 		}
@@ -256,7 +281,7 @@ func (c *csvReader) quoted(b []byte, i int) (end int, lines int64, err error) {
 		line := c.line + lineBreaks(b[:i])
 		return 0, 0, &csvError{
 			line: line, reason: fmt.Sprintf("line %d: text follows the quote that closes a value", line),
-			try: "write a double quote inside a value twice",
+			try: "write a double quote inside a value twice", quotes: true,
 		}
 	}
 	c.fields = append(c.fields, field{text, true, doubled})

@@ -146,7 +146,7 @@ func (in *input) readExcel(ctx context.Context, b *builder) error {
 		}
 	}
 	if read := f.head + f.rows + f.sheet.blank; read != f.sheet.counter.rows {
-		return in.reject(fmt.Sprintf("%d rows of the sheet were read, and counting them gives %d", read, f.sheet.counter.rows), "report this file: it is read in two ways")
+		return in.reject(fmt.Sprintf("%d rows of the sheet were read, and counting them gives %d", read, f.sheet.counter.rows), readInTwoWays)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ type csvFile struct {
 	names   []string
 	counter *counter
 	skipped int64 // records that are not rows: of the header
+	broken  bool  // lines were left out that are no records
 }
 
 // openCSV opens the file and reads its header.
@@ -49,7 +50,7 @@ func (in *input) csvFile(ctx context.Context, u *unpacked) (*csvFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		text = &firstLines{r: text, left: lines - int64(d.Footer)}
+		text = &firstLines{r: text, left: lines.last - int64(d.Footer)}
 	}
 	skip := &skipLines{r: text, left: d.Skip}
 	head, err := skip.peek(int(in.lim.LineBytes))
@@ -162,18 +163,16 @@ func (in *input) checkNames(names []string, line int64) error {
 	return nil
 }
 
-// countLines counts the lines of the file up to the last that is not empty.
-func (in *input) countLines(ctx context.Context) (int64, error) {
+// countLines counts the lines of the file.
+func (in *input) countLines(ctx context.Context) (*lineCounter, error) {
 	u, err := in.text(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer u.Close()
 	c := &lineCounter{}
-	if _, err := io.Copy(c, u); err != nil {
-		return 0, err
-	}
-	return c.last, nil
+	_, err = io.Copy(c, u)
+	return c, err
 }
 
 // lineCounter counts lines by LF, CRLF and CR.
@@ -294,7 +293,10 @@ func (in *input) readCSV(ctx context.Context, b *builder) error {
 			break
 		}
 		if err != nil {
-			return in.csvFault(err)
+			if err := in.setAsideRecord(b, f, err); err != nil {
+				return in.csvFault(err)
+			}
+			continue
 		}
 		if len(fields) != len(slots) {
 			reason := b.faults.addRagged(line, len(fields), len(slots))
@@ -315,10 +317,7 @@ func (in *input) readCSV(ctx context.Context, b *builder) error {
 			return err
 		}
 	}
-	if records := f.counter.finish(f.single); records != b.rows+f.skipped {
-		return in.reject(fmt.Sprintf("%d records were read, and counting them gives %d", b.rows+f.skipped, records), "report this file: it is read in two ways")
-	}
-	return nil
+	return in.countAgain(ctx, b, f)
 }
 
 // inferCSV finds the types of columns that the contract does not list, where
@@ -337,6 +336,10 @@ func (in *input) inferCSV(ctx context.Context) (func(int) table.Type, error) {
 		fields, _, err := f.next()
 		if errors.Is(err, io.EOF) {
 			return in2.typeOf, nil
+		}
+		if err != nil && in.opts.SetAside != nil {
+			err = f.leaveOutRecord(err, func(brokenLine) error { return nil })
+			fields = nil
 		}
 		if err != nil {
 			return nil, in.csvFault(err)
