@@ -13,6 +13,7 @@ import (
 
 	"millrace.dev/events"
 	"millrace.dev/functions/gateway"
+	"millrace.dev/functions/gateway/api"
 	"millrace.dev/shared/eventlog"
 	"millrace.dev/shared/function"
 	"millrace.dev/shared/function/functiontest"
@@ -112,6 +113,52 @@ func TestRetryReachesItsFunctionOnly(t *testing.T) {
 				t.Errorf("%+v", sent)
 			}
 		})
+	}
+}
+
+// An event that fails is seen from its first failure on until it was handled or
+// given up.
+func TestFailingEventsAreSeen(t *testing.T) {
+	t.Parallel()
+	r := newEnv(t, settings(), flights, copycat)
+	failing := func() []api.Failing { return decode[api.Status](r.get("/api/status").is(200)).Failing }
+	if got := failing(); got == nil || len(got) != 0 {
+		t.Errorf("before anything failed: %+v", got)
+	}
+	promote := newChecker()
+	promote.broken.Store(true)
+	mended := r.Announce(t, "flights", "inference", predictions("a"))[0]
+	lost := r.Announce(t, "copycat", "inference", predictions("b"))[0]
+	for attempt := 1; attempt < functiontest.Retry.Attempts; attempt++ {
+		for _, e := range []events.Envelope{mended, lost} {
+			if o := r.Deliver(t, promote, "promote", e); o.Err == nil {
+				t.Fatal("the handling succeeds")
+			}
+		}
+		got := failing()
+		if len(got) != 2 || got[0].Event != mended.ID || got[1].Pipeline != "copycat" {
+			t.Fatalf("after %d attempts: %+v", attempt, got)
+		}
+		if f := got[0]; f.Function != "promote" || f.Attempt != attempt || f.Attempts != functiontest.Retry.Attempts || f.Reason != "the bucket is gone" ||
+			f.Type != mended.Type || f.Subject != mended.Subject || f.Next.Before(f.First) {
+			t.Errorf("after %d attempts: %+v", attempt, f)
+		}
+	}
+	if got := decode[api.Status](r.get("/api/status?pipeline=copycat").is(200)).Failing; len(got) != 1 || got[0].Event != lost.ID {
+		t.Errorf("of one pipeline: %+v", got)
+	}
+	if got := decode[api.Status](r.get("/api/status?seq=1").is(200)).Failing; len(got) != 0 {
+		t.Errorf("of the past: %+v", got)
+	}
+	if o := r.Deliver(t, promote, "promote", lost); o.Err != nil { // its last attempt
+		t.Error(o.Err)
+	}
+	promote.broken.Store(false)
+	if o := r.Deliver(t, promote, "promote", mended); o.Err != nil {
+		t.Error(o.Err)
+	}
+	if got := failing(); len(got) != 0 {
+		t.Errorf("after all were handled or given up: %+v", got)
 	}
 }
 

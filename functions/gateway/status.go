@@ -11,6 +11,7 @@ import (
 	"millrace.dev/functions/gateway/api"
 	"millrace.dev/shared/access"
 	"millrace.dev/shared/eventlog"
+	"millrace.dev/shared/function"
 	"millrace.dev/shared/httperror"
 	"millrace.dev/shared/state"
 	"millrace.dev/shared/version"
@@ -35,8 +36,33 @@ func (f *F) getStatus(w http.ResponseWriter, r *http.Request) error {
 	if may(r.Context(), access.Read, "") != nil {
 		s.Log.Unreadable.Records = nil // they may be any pipeline's
 	}
+	if s.Failing, err = f.failing(r); err != nil {
+		return err
+	}
 	writeJSON(w, http.StatusOK, s)
 	return nil
+}
+
+// failing returns the events that are tried again now. There are none in the past.
+func (f *F) failing(r *http.Request) ([]api.Failing, error) {
+	out := []api.Failing{}
+	if at, err := pointOf(r); err != nil || at != (state.At{}) {
+		return out, err
+	}
+	all, err := function.AllFailing(r.Context(), f.deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	asked := r.URL.Query().Get("pipeline")
+	for _, e := range all {
+		if (asked == "" || e.Pipeline == asked) && may(r.Context(), access.Read, e.Pipeline) == nil {
+			out = append(out, api.Failing{
+				Function: e.Function, Pipeline: e.Pipeline, Event: e.Event, Type: e.Type, Subject: e.Subject,
+				Attempt: e.Attempt, Attempts: e.Attempts, First: e.First, Next: e.Next, Reason: e.Reason,
+			})
+		}
+	}
+	return out, nil
 }
 
 // checkWithin bounds how long a status checks the log for unreadable records. The next one continues.

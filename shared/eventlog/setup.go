@@ -139,6 +139,47 @@ func (l *Log) Bucket(ctx context.Context, b Bucket) (jetstream.KeyValue, error) 
 	return l.js.CreateOrUpdateKeyValue(ctx, b.config(replicas))
 }
 
+// Entries returns the values of a bucket, at most so many. It reads the stream of the bucket by a consumer, which needs less
+// of a program's user than to watch the bucket does.
+func (l *Log) Entries(ctx context.Context, b Bucket, most int) (values [][]byte, err error) {
+	s, err := l.js.Stream(ctx, "KV_"+b.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil // nothing was put
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.CachedInfo().State.Msgs == 0 {
+		return nil, nil
+	}
+	c, err := l.js.OrderedConsumer(ctx, "KV_"+b.Name, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
+	if err != nil {
+		return nil, err
+	}
+	it, err := c.Messages()
+	if err != nil {
+		return nil, err
+	}
+	defer it.Stop()
+	for len(values) < most {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return nil, err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		if m.Headers().Get("KV-Operation") == "" {
+			values = append(values, m.Data())
+		}
+		if meta.NumPending == 0 {
+			break
+		}
+	}
+	return values, nil
+}
+
 // Put sets the bucket's key. It does not read the bucket where programs have users of their own: such a program may have the
 // right to write a key and to read none.
 func (l *Log) Put(ctx context.Context, b Bucket, key, value string) error {

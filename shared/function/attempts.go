@@ -25,6 +25,9 @@ type attempt struct {
 	// result, including any still running.
 	Unreported int       `json:"silent"`
 	First      time.Time `json:"first"`
+	// Failing is the event whose newest attempt failed and that is tried again,
+	// nil while it is not known to fail.
+	Failing *Failing `json:"failing,omitempty"`
 }
 
 // maxUnreported attempts in a row may run beside other handlers. After that the
@@ -72,12 +75,25 @@ func (a *attempts) begin(ctx context.Context, function string, d Delivery, at at
 }
 
 // failed counts an attempt that ended in an error.
-func (a *attempts) failed(ctx context.Context, function string, d Delivery, at attempt) (attempt, error) {
+func (a *attempts) failed(ctx context.Context, function string, d Delivery, at attempt, retry Retry, reason error) (attempt, error) {
 	if !at.alone() {
 		at.Count++
 	}
 	at.Unreported = 0
+	at.Failing = &Failing{
+		Function: function, Pipeline: d.Pipeline, Event: d.ID, Type: d.Type, Subject: d.Subject, Cause: events.CauseOf(d.Header),
+		Attempt: at.Count, Attempts: retry.Attempts, First: at.First, Next: time.Now().UTC().Add(retry.pause(at.Count)), Reason: cut(reason.Error()),
+	}
 	return at, a.put(ctx, function, d.Header, at)
+}
+
+// done forgets an event that has failed and is handled or given up now. If that
+// is lost, its entry expires.
+func (a *attempts) done(ctx context.Context, function string, d Delivery, at attempt) error {
+	if at.Count == 0 {
+		return nil
+	}
+	return a.kv.Delete(ctx, attemptKey(function, d.Header))
 }
 
 // uncounted takes an attempt back that ended without a fault of the event: in

@@ -41,6 +41,7 @@ func counted(r *Runtime) middleware {
 // counted decides what an attempt that ended in o means for the next one.
 func (r *Runtime) counted(ctx context.Context, d Delivery, at attempt, o Outcome) Outcome {
 	if o.Err == nil {
+		r.forget(ctx, d, at)
 		return o
 	}
 	if ctx.Err() != nil {
@@ -53,7 +54,7 @@ func (r *Runtime) counted(ctx context.Context, d Delivery, at attempt, o Outcome
 		}
 		return o
 	}
-	at, err := r.attempts.failed(ctx, r.mux.name, d, at)
+	at, err := r.attempts.failed(ctx, r.mux.name, d, at, r.retry, o.Err)
 	switch {
 	case isRejected(o.Err):
 		return r.giveUp(ctx, d, at, o.Err, true)
@@ -99,5 +100,13 @@ func (r *Runtime) giveUp(ctx context.Context, d Delivery, at attempt, reason err
 	if err != nil {
 		return Outcome{Err: fmt.Errorf("record the dead letter: %w", err), After: r.retry.pause(at.Count)}
 	}
+	r.forget(ctx, d, at)
 	return Outcome{Events: done.Events, Duplicate: done.Duplicate}
+}
+
+// forget takes an event that was handled or given up from those that fail.
+func (r *Runtime) forget(ctx context.Context, d Delivery, at attempt) {
+	if err := r.attempts.done(ctx, r.mux.name, d, at); err != nil {
+		r.deps.Logger.WarnContext(ctx, "the attempts of an event that is handled were not forgotten; their entry expires", "event", d.ID, "error", err)
+	}
 }

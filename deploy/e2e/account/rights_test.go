@@ -60,7 +60,12 @@ func rights() (rs []right) {
 			add(nobody, api+"CONSUMER.NAMES."+stream, api+"CONSUMER.LIST."+stream, api+"CONSUMER.DURABLE.CREATE."+stream+".x", api+"CONSUMER.CREATE."+stream, api+"DIRECT.GET."+stream,
 				api+"CONSUMER.PAUSE."+stream+".promote", api+"CONSUMER.UNPIN."+stream+".promote", api+"CONSUMER.LEADER.STEPDOWN."+stream+".promote")
 			if stream != "EVENTS" {
-				add(nobody, api+"STREAM.MSG.GET."+stream, api+"CONSUMER.CREATE."+stream+".x", api+"CONSUMER.DELETE."+stream+".x", api+"CONSUMER.MSG.NEXT."+stream+".x")
+				who := nobody
+				if stream == "KV_ATTEMPTS" {
+					who = in([]string{"gateway", "import"})
+				}
+				add(nobody, api+"STREAM.MSG.GET."+stream)
+				add(who, api+"CONSUMER.CREATE."+stream+".x", api+"CONSUMER.DELETE."+stream+".x", api+"CONSUMER.MSG.NEXT."+stream+".x")
 			}
 		}
 		add(in(readers), api+"STREAM.MSG.GET.EVENTS", api+"CONSUMER.CREATE.EVENTS.some.events.>", api+"CONSUMER.INFO.EVENTS.some", api+"CONSUMER.MSG.NEXT.EVENTS.some", api+"CONSUMER.DELETE.EVENTS.some")

@@ -117,10 +117,11 @@ func function(name, about string, writes ...string) Program {
 	return program(name, about, append([]string{announced(name), "$JS.ACK.EVENTS." + name + ".>"}, writes...)...)
 }
 
-// gateway is a program that empties the inbox too.
+// gateway is a program that empties the inbox too, and shows which events are tried again.
 func gateway(name, about string, writes ...string) Program {
 	return program(name, about, append(writes, "$JS.ACK.INBOX.gateway.>")...).
-		calls("STREAM.INFO.INBOX", "CONSUMER.CREATE.INBOX.gateway", "CONSUMER.INFO.INBOX.gateway", "CONSUMER.MSG.NEXT.INBOX.gateway")
+		calls("STREAM.INFO.INBOX", "CONSUMER.CREATE.INBOX.gateway", "CONSUMER.INFO.INBOX.gateway", "CONSUMER.MSG.NEXT.INBOX.gateway").
+		calls("CONSUMER.CREATE.KV_ATTEMPTS.>", "CONSUMER.INFO.KV_ATTEMPTS.*", "CONSUMER.DELETE.KV_ATTEMPTS.*", "CONSUMER.MSG.NEXT.KV_ATTEMPTS.*")
 }
 
 func relay() Program {

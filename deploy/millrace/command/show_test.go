@@ -53,6 +53,12 @@ func TestShowStatus(t *testing.T) {
 	shown(t, "status.txt", func(a *app) {
 		a.showStatus(api.Status{
 			Version: "v1.2.3", UptimeSeconds: 4000, Log: api.LogSize{Events: 1234, Bytes: 2_300_000},
+			Failing: []api.Failing{
+				{
+					Function: "ingest", Pipeline: "flights", Event: "3f9c0a1b-0000", Type: "dev.millrace.object.uploaded.v1", Subject: "flights/object/1.csv", Attempt: 3, Attempts: 8,
+					First: ago(time.Minute), Next: ago(time.Second), Reason: "read s3://lake/1.csv: connection refused",
+				},
+			},
 			Pipelines: []api.PipelineStatus{
 				{Pipeline: "empty", Uploads: []string{"empty/*.csv"}},
 				{

@@ -42,6 +42,7 @@ func (a *app) showStatus(s api.Status) {
 		o.Line(o.Styled(terminal.Warn, fmt.Sprintf("%s of the log cannot be read and %s skipped, the first at sequence %d (%s): millrace doctor log",
 			humanize.Count(u.Count, "record"), either(u.Count == 1, "is", "are"), first.Sequence, first.Reason)))
 	}
+	a.showFailing(s.Failing)
 	if len(s.Pipelines) == 0 {
 		a.none("pipeline", "start the system with --pipelines and a folder that holds a pipeline.yaml")
 	}
@@ -49,6 +50,27 @@ func (a *app) showStatus(s api.Status) {
 		o.Line()
 		a.showPipeline(p)
 	}
+}
+
+// showFailing prints the events that are tried again, the longest first.
+func (a *app) showFailing(all []api.Failing) {
+	const most = 5
+	for i, f := range all {
+		if i == most {
+			a.out.Line(a.out.Styled(terminal.Warn, fmt.Sprintf("and %s more that fail: -o json has all", humanize.Count(len(all)-most, "event"))))
+			return
+		}
+		a.out.Line(a.out.Styled(terminal.Warn, fmt.Sprintf("%s fails to handle %s %s (%s), attempt %d of %d, first %s, %s: %s",
+			f.Function, typeWords(f.Type), f.Subject, short8(f.Event), f.Attempt, f.Attempts, a.out.Ago(f.First), a.nextAttempt(f.Next), f.Reason)))
+	}
+}
+
+// nextAttempt says when an event is tried again.
+func (a *app) nextAttempt(next time.Time) string {
+	if wait := time.Until(next); wait > 0 {
+		return "next in " + humanize.Duration(wait)
+	}
+	return "trying again now"
 }
 
 // showPipeline prints a pipeline in a few lines, each about one noun.

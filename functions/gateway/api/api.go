@@ -55,6 +55,27 @@ type Status struct {
 	UptimeSeconds float64          `json:"uptimeSeconds"`
 	Log           LogSize          `json:"log"`
 	Pipelines     []PipelineStatus `json:"pipelines"`
+	// Failing are the events that a function has failed to handle and tries again,
+	// the longest first, of the pipelines that the caller may read.
+	Failing []Failing `json:"failing"`
+}
+
+// Failing is an event that a function has failed to handle and tries again.
+type Failing struct {
+	Function string `json:"function"`
+	Pipeline string `json:"pipeline"`
+	// Event is the id, Type and Subject say what it is about.
+	Event   string `json:"event"`
+	Type    string `json:"type"`
+	Subject string `json:"subject,omitempty"`
+	// Attempt is how many have failed, Attempts after how many it is given up.
+	Attempt  int `json:"attempt"`
+	Attempts int `json:"attempts"`
+	// First is when it was tried first, Next when it is tried again.
+	First time.Time `json:"first"`
+	Next  time.Time `json:"next"`
+	// Reason is what the newest attempt failed of.
+	Reason string `json:"reason"`
 }
 
 // LogSize is the size and condition of the event log.
