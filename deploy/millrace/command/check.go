@@ -37,7 +37,12 @@ type tried struct {
 	SetAside int64            `json:"setAside,omitempty"`
 	Reasons  []events.Problem `json:"reasons,omitempty"`
 
+	// Superseded is how many rows of this and the files before a newer row with the
+	// same data.key would supersede.
+	Superseded int64 `json:"superseded,omitempty"`
+
 	profile *table.Profile
+	path    string // of the partition, until the next file is read
 }
 
 func (a *app) newCheck() *cobra.Command {
@@ -52,11 +57,13 @@ Nothing is uploaded or kept.
 Of each file it shows the columns that come out with their types and missing
 values, everything that is wrong, the rows that would be set aside under
 data.quarantine with the reasons, and how it differs, column by column, from
-the files given before it. With --dataset it is compared with the dataset of a
+the files given before it; rules about a whole dataset (keys that are unique across
+it, data.key, rows that another upload has) hold for these files together. With --dataset it is compared with the dataset of a
 running system too: number of rows, missing values, new categories, ranges. If
 a file would be rejected, the exit code is 1.
 
-In prepare, the relation dataset is empty.`,
+In prepare, the relation dataset is empty. Keys are not compared with those of the
+running system: only an upload is.`,
 		Example: `  millrace check config/examples/flights 2013-05.parquet
   millrace check flights/pipeline.yaml may.csv june.csv -o json
   millrace check flights 2013-05.parquet --dataset`,
@@ -89,6 +96,10 @@ func (a *app) check(ctx context.Context, pipeline string, files []string, datase
 		}
 		beside = "the dataset of the running system, and the files before"
 	}
+	together, err := a.together(ctx, l.Pipeline, files, dataset, dir)
+	if err != nil {
+		return err
+	}
 	for _, file := range files {
 		if _, err := os.Stat(file); err != nil {
 			return fail(Failed, "%v", err) // which names the file
@@ -97,11 +108,18 @@ func (a *app) check(ctx context.Context, pipeline string, files []string, datase
 		if err != nil {
 			return fail(Failed, "%s: %v", file, err)
 		}
-		if t.OK {
-			if t.Problems, t.Differences, err = before.Add(l.Pipeline, t.profile); err != nil {
+		if t.OK && together != nil {
+			if err := t.across(ctx, together); err != nil {
 				return fail(Failed, "%s: %v", file, err)
 			}
-			t.OK = len(t.Problems) == 0
+		}
+		if t.OK {
+			problems, differences, err := before.Add(l.Pipeline, t.profile)
+			if err != nil {
+				return fail(Failed, "%s: %v", file, err)
+			}
+			t.Problems, t.Differences = problems, append(differences, t.Differences...)
+			t.OK = len(problems) == 0
 		}
 		if !t.OK {
 			bad++
@@ -120,6 +138,25 @@ func (a *app) check(ctx context.Context, pipeline string, files []string, datase
 		return fail(Failed, "%d of %s would be rejected", bad, humanize.Count(len(files), "file"))
 	}
 	return nil
+}
+
+// together returns what holds the files against each other, nil for a single one.
+func (a *app) together(ctx context.Context, p *config.Pipeline, files []string, dataset bool, dir string) (*validate.Files, error) {
+	if dataset && validate.HasKeys(p) {
+		a.err.Line(a.err.Styled(terminal.Warn, "keys are not compared with the dataset: an upload that repeats one would be rejected, or supersede rows"))
+	}
+	if len(files) < 2 {
+		return nil, nil
+	}
+	return validate.NewFiles(ctx, p, filepath.Join(dir, "files"))
+}
+
+// across holds the file against those before by the rules about a whole dataset.
+func (t *tried) across(ctx context.Context, files *validate.Files) error {
+	problems, told, superseded, err := files.Add(ctx, t.File, t.path, t.Rows)
+	t.Problems, t.Differences, t.Superseded = problems, told, superseded
+	t.OK = len(problems) == 0
+	return err
 }
 
 // dataset returns the dataset of a pipeline in the running system; without any
@@ -167,7 +204,7 @@ func try(ctx context.Context, l *config.Loaded, file, dir string) (tried, error)
 	if err != nil {
 		return t, err
 	}
-	t.profile, t.Problems, t.OK = profile, problems, len(problems) == 0
+	t.path, t.profile, t.Problems, t.OK = path, profile, problems, len(problems) == 0
 	t.Rows, t.Columns = profile.Rows, profile.Summary().Columns
 	return t, nil
 }
@@ -190,6 +227,10 @@ func (a *app) showTried(t tried, beside string) {
 		a.out.Line()
 		a.out.Line(a.out.Styled(terminal.Warn, fmt.Sprintf("  %s would be set aside", humanize.Count(t.SetAside, "row"))))
 		a.showProblems(t.Reasons)
+	}
+	if t.Superseded > 0 {
+		a.out.Line()
+		a.out.Line(a.out.Styled(terminal.Faint, fmt.Sprintf("  %s of the files so far would be superseded by newer ones with the same data.key", humanize.Count(t.Superseded, "row"))))
 	}
 	if len(t.Differences) > 0 {
 		a.out.Line()
