@@ -100,6 +100,8 @@ func (d *decoder) allowed(text string, r rules, path string) bool {
 		return true
 	case slices.Contains(r.later, text):
 		d.problem(path, "", r.enum, "not yet: %q is reserved", text)
+	case strings.HasSuffix(text, "]") && slices.Contains(r.enum, TypeFloat):
+		d.problem(path, "make each number a column, by prepare: SELECT (v::DOUBLE[2])[1] AS v1, (v::DOUBLE[2])[2] AS v2 FROM upload", r.enum, "%q is not a type: a column has no lists", text)
 	default:
 		d.problem(path, didYouMean(text, r.enum), r.enum, "%q is not %s", text, article(path))
 	}
