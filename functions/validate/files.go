@@ -48,7 +48,8 @@ func (s *Files) Add(ctx context.Context, name, path string, rows int64) (problem
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	part := events.PartitionIngested{Object: events.Object{Key: name}, Data: data, Rows: rows}
+	var part events.PartitionIngested // which is never sent
+	part.Object.Key, part.Data, part.Rows = name, data, rows
 	problems, warnings, next, err := s.f.acrossDataset(ctx, s.p, part)
 	if err != nil || len(problems) > 0 {
 		return problems, nil, 0, err
