@@ -153,3 +153,17 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestExcel(t *testing.T) {
+	t.Parallel()
+	book, err := os.ReadFile("../../../shared/table/source/testdata/excel/column.xlsx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"new.xlsx", "standard input"} {
+		got, err := all(t, name, string(book), how("n"))
+		if err != nil || strings.Join(got, " ") != `{"n":1} {"n":null} {"n":null} {"n":4}` {
+			t.Errorf("%s: got %s, %v", name, got, err)
+		}
+	}
+}
