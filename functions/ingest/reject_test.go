@@ -38,7 +38,8 @@ func TestBadInput(t *testing.T) {
 		{"GzipBomb", "shop/a.csv.gz", bomb(t, 32<<20), []string{"more than the 24 MiB"}},
 		{"GzipCutOff", "shop/a.csv.gz", gzipped(t, shop)[:30], []string{"cut off after"}},
 		{"NoGzip", "shop/a.csv.gz", []byte(shop), []string{"not gzip"}},
-		{"UnknownFormat", "shop/a.xlsx", []byte("PK"), []string{"not a format that can be read"}},
+		{"UnknownFormat", "shop/a.ods", []byte("PK"), []string{"not a format that can be read"}},
+		{"NoWorkbook", "shop/a.xlsx", []byte("PK"), []string{"not an Excel workbook"}},
 		{"Binary", "shop/a.csv", []byte("city,price,sold\nRome\x00,1,true\n"), []string{"zero byte"}},
 		{"TooLarge", "shop/big.csv", make([]byte, 25<<20), []string{"at most 25165824 are taken; upload it in several"}},
 	}

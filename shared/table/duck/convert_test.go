@@ -237,7 +237,7 @@ func TestBadInput(t *testing.T) {
 		"empty parquet":            {path: file(t, "a.parquet", ""), want: "a.parquet: the file is empty; write its rows into it"},
 		"empty gzip":               {path: gzipped(t, "a.csv.gz", "", "", 0), want: "a.csv.gz: the file is empty; write its rows into it"},
 		"header only":              {path: file(t, "a.csv", "a,b\n"), want: "a.csv: it has no rows; add at least one row"},
-		"unknown format":           {path: file(t, "a.xlsx", "x"), want: "a.xlsx: the extension of its name is not a format that can be read; name it " + duck.Formats},
+		"unknown format":           {path: file(t, "a.ods", "x"), want: "a.ods: the extension of its name is not a format that can be read; name it " + duck.Formats},
 		"truncated parquet":        {path: file(t, "a.parquet", string(whole[:len(whole)-100])), want: "a.parquet: the Parquet file is cut off: its end is missing; write or copy it again"},
 		"garbage parquet":          {path: file(t, "a.parquet", strings.Repeat("garbage ", 100)), want: "a.parquet: it is not a Parquet file: it does not begin as one; check what was uploaded"},
 		"tiny parquet":             {path: file(t, "a.parquet", "PAR1PAR1"), want: "a.parquet: it is too short to be a Parquet file; write the file again"},
