@@ -5,13 +5,15 @@ import "strconv"
 // ColumnDrift is one column's test.
 type ColumnDrift struct {
 	Column string `json:"column"`
-	// Test is psi or ks.
+	// Test is psi, ks, missing or new_values. The last two are named when they, and
+	// not the column's test, have found drift.
 	Test string `json:"test"`
-	// Statistic is PSI, or the KS distance.
+	// Statistic is PSI, the KS distance, by how much the share of missing values
+	// differs, or the share of values that were never there before.
 	Statistic float64  `json:"statistic"`
 	PValue    *float64 `json:"pValue,omitempty"`
-	// Threshold is what it was held against: of the statistic for psi, of the
-	// p-value for ks.
+	// Threshold is what it was held against: of the p-value for ks, of the statistic
+	// for the others.
 	Threshold float64 `json:"threshold"`
 	Drifted   bool    `json:"drifted"`
 	Reason    string  `json:"reason,omitempty"`

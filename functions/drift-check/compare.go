@@ -57,11 +57,14 @@ func test(name string, t config.DriftTest, was, is *table.ColumnProfile) (_ even
 	case is == nil:
 		return refuse(name, t, "the served rows do not have it as "+string(was.Type))
 	}
-	if d := testMissing(name, t, was, is); d.Drifted {
+	if d := missing(name, was, is); d.Drifted {
 		return d, true
 	}
 	if least := min(was.Count, is.Count); least < minValues {
 		return refuse(name, t, fmt.Sprintf("too few values: %d, and at least %d are needed", least, minValues))
+	}
+	if d := newValues(name, was, is); d.Drifted {
+		return d, true
 	}
 	if t.Test == config.TestKS {
 		return testKS(name, t, was, is)
@@ -89,42 +92,47 @@ func testKS(name string, t config.DriftTest, was, is *table.ColumnProfile) (_ ev
 }
 
 func testPSI(name string, t config.DriftTest, was, is *table.ColumnProfile) (_ events.ColumnDrift, ok bool) {
-	psi, err := table.PSI(was, is, bins)
+	psi, cells, err := table.PSI(was, is, bins)
 	if err != nil {
 		return refuse(name, t, err.Error())
 	}
 	d := events.ColumnDrift{Column: name, Test: config.TestPSI, Statistic: psi, Threshold: t.Threshold}
-	byChance := table.PSIByChance(table.PSIBins(was, is, bins), was.Count, is.Count)
-	d.Drifted = psi > t.Threshold && psi > byChance
+	chance := table.PSIByChance(cells, was.Count, is.Count)
+	d.Drifted = psi > t.Threshold && psi > chance
 	switch {
 	case psi > t.Threshold && !d.Drifted:
-		d.Reason = fmt.Sprintf("%s has a PSI of %s, above the threshold of %v, but with so few values up to %s is chance", name, humanize.Metric(psi), t.Threshold, humanize.Metric(byChance))
+		d.Reason = fmt.Sprintf("%s has a PSI of %s, above the threshold of %v, but with so few values up to %s is chance", name, humanize.Metric(psi), t.Threshold, humanize.Metric(chance))
 	default:
 		d.Reason = fmt.Sprintf("%s has a PSI of %s, %s%s", name, humanize.Metric(psi), limit(d.Drifted, "above the threshold of", "within the threshold of", t.Threshold), means(was, is))
 	}
 	return d, true
 }
 
-// testMissing compares the shares of missing values: a PSI of two bins.
-func testMissing(name string, t config.DriftTest, was, is *table.ColumnProfile) events.ColumnDrift {
+// The tests beside that of a column's distribution. A difference counts that is more than chance and more than a point.
+const (
+	testMissing   = "missing"
+	testNewValues = "new_values"
+	leastShare    = 0.01
+	byChance      = 1e-4
+)
+
+// missing compares the shares of missing values.
+func missing(name string, was, is *table.ColumnProfile) events.ColumnDrift {
 	before, now := was.NullShare(), is.NullShare()
-	psi := twoBins(before, now)
-	d := events.ColumnDrift{Column: name, Test: config.TestPSI, Statistic: psi, Threshold: t.Threshold}
-	d.Drifted = psi > t.Threshold && psi > table.PSIByChance(2, was.Count+was.Nulls, is.Count+is.Nulls)
-	d.Reason = fmt.Sprintf("%s is missing in %s of the rows, and was missing in %s in training: a PSI of %s, above the threshold of %v",
-		name, humanize.Percent(now), humanize.Percent(before), humanize.Metric(psi), t.Threshold)
+	p := table.SharesDiffer(was.Nulls, was.Count+was.Nulls, is.Nulls, is.Count+is.Nulls)
+	d := events.ColumnDrift{Column: name, Test: testMissing, Statistic: math.Abs(now - before), PValue: &p, Threshold: leastShare}
+	d.Drifted = d.Statistic > leastShare && p < byChance
+	d.Reason = fmt.Sprintf("%s is missing in %s of the rows, and was missing in %s in training", name, humanize.Percent(now), humanize.Percent(before))
 	return d
 }
 
-// twoBins is the PSI of two shares. A share of 0 counts as 0.0001, as in
-// table.PSI.
-func twoBins(before, now float64) float64 {
-	psi := 0.0
-	for _, s := range [][2]float64{{before, now}, {1 - before, 1 - now}} {
-		was, is := max(s[0], 1e-4), max(s[1], 1e-4)
-		psi += (is - was) * math.Log(is/was)
-	}
-	return psi
+// newValues tests the share of values that the training data never had.
+func newValues(name string, was, is *table.ColumnProfile) events.ColumnDrift {
+	share, p, err := table.NewValues(was, is)
+	d := events.ColumnDrift{Column: name, Test: testNewValues, Statistic: share, PValue: &p, Threshold: leastShare}
+	d.Drifted = err == nil && share > leastShare && p < byChance
+	d.Reason = fmt.Sprintf("%s has values in %s of the rows that the training data never had", name, humanize.Percent(share))
+	return d
 }
 
 // columns are the features and the prediction.

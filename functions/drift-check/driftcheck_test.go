@@ -393,6 +393,37 @@ func TestMissingValuesAreDrift(t *testing.T) {
 	}
 }
 
+// A few values that were never there, and a few that are missing, are drift: the
+// PSI of either is small.
+func TestFewNewValuesAreDrift(t *testing.T) {
+	t.Parallel()
+	w := newEnv(t, "every: {rows: 1000}")
+	w.withChampion()
+	d := w.detected(w.predicted("march", 0, 1000, 1, func(b *table.Batch) {
+		v := b.Column("carrier")
+		for i := range v.Strings {
+			if i%33 == 0 {
+				v.Strings[i] = "ZZ"
+			}
+		}
+	}, func(b *table.Batch) {
+		v := b.Column("distance")
+		v.Nulls = make([]bool, b.Rows)
+		for i := range v.Nulls {
+			v.Nulls[i] = i%33 == 0
+		}
+	}))
+	for name, want := range map[string]events.ColumnDrift{
+		"carrier":  {Test: "new_values", Statistic: 0.031, Reason: "carrier has values in 3.1 % of the rows that the training data never had"},
+		"distance": {Test: "missing", Statistic: 0.031, Reason: "distance is missing in 3.1 % of the rows, and was missing in 0 % in training"},
+	} {
+		c := column(d.DriftCheck, name)
+		if !c.Drifted || c.Test != want.Test || c.Reason != want.Reason || math.Abs(c.Statistic-want.Statistic) > 1e-9 || *c.PValue > 1e-4 {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+}
+
 func TestTicks(t *testing.T) {
 	t.Parallel()
 	w := newEnv(t, "every: {rows: 1000000}")

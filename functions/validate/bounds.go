@@ -131,12 +131,12 @@ func (b *bounds) psi(was, is *table.ColumnProfile) *events.Problem {
 	if b.PSI == nil || was.Count == 0 || is.Count == 0 {
 		return nil
 	}
-	psi, err := table.PSI(was, is, psiBins)
+	psi, cells, err := table.PSI(was, is, psiBins)
 	if err != nil {
 		b.untested = append(b.untested, events.Problem{Check: "compare-psi", Column: is.Name, Reason: "not compared: " + err.Error()})
 		return nil
 	}
-	if psi <= *b.PSI || psi <= table.PSIByChance(table.PSIBins(was, is, psiBins), was.Count, is.Count) {
+	if psi <= *b.PSI || psi <= table.PSIByChance(cells, was.Count, is.Count) {
 		return nil
 	}
 	return &events.Problem{

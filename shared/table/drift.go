@@ -10,66 +10,61 @@ const emptyShare = 1e-4
 
 // PSI returns the population stability index of cur against ref:
 //
-//	sum over bins of (c - r) * ln(c / r)
+//	sum over cells of (c - r) * ln(c / r)
 //
-// where r and c are the bin's shares of the values of ref and cur that are not
-// null. A share of 0 counts as 0.0001, as Evidently has it.
+// where r and c are the cell's shares of the values of ref and cur that are not
+// null, and the number of cells.
 //
-// For int, float and timestamp the bins are between the quantiles of ref
+// For int, float and timestamp the cells are between the quantiles of ref
 // (np.quantile at 0, 1/bins, ..., 1; equal ones joined, so that there may be
-// fewer), each with its right edge, and the first and last are open: a value
-// outside what ref has seen belongs to the bin next to it. For string and bool
-// every value of ref or cur is a bin.
+// fewer), each with its right edge. What is below the least or above the greatest
+// value of ref has a cell of its own on either side: a constant that has become
+// another one has moved. A cell that both leave empty does not count, and a share
+// of 0 counts as 0.0001, or as half a value if that is more. For string and bool
+// every value of ref or cur is a cell, and a share of 0 counts as 0.0001.
 //
 // It is exact for exact columns. A string column of more than MaxDistinct values
 // has no PSI.
-func PSI(ref, cur *ColumnProfile, bins int) (float64, error) {
+func PSI(ref, cur *ColumnProfile, bins int) (index float64, cells int, err error) {
 	if err := comparableColumns(ref, cur); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if bins < 2 {
-		return 0, fmt.Errorf("psi of column %q: %d bins, and at least 2 are needed", ref.Name, bins)
+		return 0, 0, fmt.Errorf("psi of column %q: %d bins, and at least 2 are needed", ref.Name, bins)
 	}
 	if ref.Type == String || ref.Type == Bool {
 		if !ref.Exact || !cur.Exact {
-			return 0, fmt.Errorf("psi of column %q: it has more than %d different values", ref.Name, MaxDistinct)
+			return 0, 0, fmt.Errorf("psi of column %q: it has more than %d different values", ref.Name, MaxDistinct)
 		}
-		return psiOfValues(ref, cur), nil
+		r, c := countsOfValues(ref, cur)
+		index, cells = psi(r, c, emptyShare, emptyShare)
+		return index, cells, nil
 	}
-	r, c := ref.order(), cur.order()
-	edges := edgesOf(ref.Type, r, bins)
-	return psi(histogram(ref.Type, r, edges), histogram(cur.Type, c, edges)), nil
+	r := ref.order()
+	least, edges := edgesOf(ref.Type, r, bins)
+	index, cells = psi(cellsOf(ref.Type, r, least, edges), cellsOf(cur.Type, cur.order(), least, edges), emptyOf(ref.Count), emptyOf(cur.Count))
+	return index, cells, nil
 }
 
-// PSIBins returns the number of bins of the PSI of two columns: at most bins for
-// int, float and timestamp, and the number of different values for string and
-// bool.
-func PSIBins(ref, cur *ColumnProfile, bins int) int {
-	if ref.Type != String && ref.Type != Bool {
-		return int(min(int64(bins), ref.Distinct))
-	}
-	seen := map[any]bool{}
-	for _, c := range []*ColumnProfile{ref, cur} {
-		for v := range c.Values() {
-			seen[v] = true
-		}
-	}
-	return len(seen)
-}
+// emptyOf is what a share of 0 among n values counts as.
+func emptyOf(n int64) float64 { return max(emptyShare, 0.5/float64(n)) }
 
-// PSIByChance returns the PSI with this many bins that two samples of the same
+// PSIByChance returns the PSI with this many cells that two samples of the same
 // distribution exceed once in ten thousand times; ref and cur are their numbers of
-// values. Such a PSI is (1/ref + 1/cur) times chi-squared with bins-1 degrees of
+// values. Such a PSI is (1/ref + 1/cur) times chi-squared with cells-1 degrees of
 // freedom (Yurdakul 2018), whose quantile is that of Wilson and Hilferty.
-func PSIByChance(bins int, ref, cur int64) float64 {
-	if bins < 2 || ref == 0 || cur == 0 {
+func PSIByChance(cells int, ref, cur int64) float64 {
+	if cells < 2 || ref == 0 || cur == 0 {
 		return 0
 	}
 	const z = 3.7190 // the 99.99 % quantile of the normal distribution
-	k := float64(bins - 1)
+	k := float64(cells - 1)
 	root := 1 - 2/(9*k) + z*math.Sqrt(2/(9*k))
 	return k * root * root * root * (1/float64(ref) + 1/float64(cur))
 }
+
+// sketchError is what two sketches may add to the distance of KS.
+const sketchError = 0.002
 
 // comparableColumns says why two columns cannot be compared.
 func comparableColumns(ref, cur *ColumnProfile) error {
@@ -94,10 +89,9 @@ func (c *ColumnProfile) order() []entry {
 	return c.sketch.quantiles.entries()
 }
 
-// psiOfValues is PSI with a bin for each value.
-func psiOfValues(ref, cur *ColumnProfile) float64 {
+// countsOfValues returns how often each value of ref or cur stands in them.
+func countsOfValues(ref, cur *ColumnProfile) (inRef, inCur []int64) {
 	r, c := ref.values, cur.values
-	var a, b []int64
 	for len(r) > 0 || len(c) > 0 {
 		order := -1
 		switch {
@@ -106,65 +100,73 @@ func psiOfValues(ref, cur *ColumnProfile) float64 {
 		case len(c) > 0:
 			order = compareEntries(r[0], c[0])
 		}
-		var inRef, inCur int64
+		var n, m int64
 		if order <= 0 {
-			inRef, r = r[0].n, r[1:]
+			n, r = r[0].n, r[1:]
 		}
 		if order >= 0 {
-			inCur, c = c[0].n, c[1:]
+			m, c = c[0].n, c[1:]
 		}
-		a, b = append(a, inRef), append(b, inCur)
+		inRef, inCur = append(inRef, n), append(inCur, m)
 	}
-	return psi(a, b)
+	return inRef, inCur
 }
 
-func psi(ref, cur []int64) float64 {
-	var inRef, inCur, sum float64
+// psi returns the index of two rows of counts, and how many cells are not empty
+// in both.
+func psi(ref, cur []int64, emptyRef, emptyCur float64) (index float64, cells int) {
+	var inRef, inCur float64
 	for i := range ref {
 		inRef += float64(ref[i])
 		inCur += float64(cur[i])
 	}
 	for i := range ref {
+		if ref[i] == 0 && cur[i] == 0 {
+			continue
+		}
+		cells++
 		r, c := float64(ref[i])/inRef, float64(cur[i])/inCur
 		if r == 0 {
-			r = emptyShare
+			r = emptyRef
 		}
 		if c == 0 {
-			c = emptyShare
+			c = emptyCur
 		}
-		sum += (c - r) * math.Log(c/r)
+		index += (c - r) * math.Log(c/r)
 	}
-	return sum
+	return index, cells
 }
 
-// edgesOf returns the inner edges of the bins.
-func edgesOf(typ Type, values []entry, bins int) []float64 {
-	var edges []float64
+// edgesOf returns the least value and the right edges of the cells above it: the
+// quantiles, and the greatest value.
+func edgesOf(typ Type, values []entry, bins int) (least float64, edges []float64) {
 	probs := make([]float64, bins-1)
 	for i := range probs {
 		probs[i] = float64(i+1) / float64(bins)
 	}
-	for _, at := range quantilesAt(typ, values, probs) {
+	for _, at := range append(quantilesAt(typ, values, probs), values[len(values)-1].number(typ)) {
 		if len(edges) == 0 || at > edges[len(edges)-1] {
 			edges = append(edges, at)
 		}
 	}
-	// A bin beyond the greatest value of ref would be empty there.
-	if last := values[len(values)-1].number(typ); len(edges) > 0 && edges[len(edges)-1] >= last {
-		edges = edges[:len(edges)-1]
-	}
-	return edges
+	return values[0].number(typ), edges
 }
 
-// histogram counts the values up to each edge, and those above the last.
-func histogram(typ Type, values []entry, edges []float64) []int64 {
-	counts := make([]int64, len(edges)+1)
+// cellsOf counts the values below the least, up to each edge, and above the last
+// one.
+func cellsOf(typ Type, values []entry, least float64, edges []float64) []int64 {
+	counts := make([]int64, len(edges)+2)
 	i := 0
 	for _, e := range values {
-		for i < len(edges) && e.number(typ) > edges[i] {
+		x := e.number(typ)
+		if x < least {
+			counts[0] += e.n
+			continue
+		}
+		for i < len(edges) && x > edges[i] {
 			i++
 		}
-		counts[i] += e.n
+		counts[i+1] += e.n
 	}
 	return counts
 }
@@ -172,9 +174,11 @@ func histogram(typ Type, values []entry, edges []float64) []int64 {
 // KS returns the two-sample Kolmogorov-Smirnov statistic of two columns of int,
 // float or timestamp, the greatest difference of their cumulative shares, and
 // its two-sided p-value in the asymptotic form of
-// scipy.stats.ks_2samp(method="asymp").
+// scipy.stats.ks_2samp(method="asymp"). With ties, which it does not know of, p
+// is too large rather than too small.
 //
-// It is exact for exact columns; a sketch adds its error of at most 0.005 to d.
+// It is exact for exact columns. A sketch has d within 0.001; its p-value is that
+// of 0.002 less, so that the error of a sketch is no evidence.
 func KS(ref, cur *ColumnProfile) (d, p float64, err error) {
 	if err := comparableColumns(ref, cur); err != nil {
 		return 0, 0, err
@@ -198,5 +202,9 @@ func KS(ref, cur *ColumnProfile) (d, p float64, err error) {
 		d = max(d, math.Abs(float64(below)/n-float64(belowCur)/m))
 	}
 	big, small := max(n, m), min(n, m)
-	return d, kolmogorov(math.Round(big*small/(big+small)), d), nil
+	tested := d
+	if ref.sketch != nil || cur.sketch != nil {
+		tested = max(0, d-sketchError)
+	}
+	return d, kolmogorov(int(max(1, math.RoundToEven(big*small/(big+small)))), tested), nil
 }

@@ -63,3 +63,16 @@ func (c *ColumnProfile) Histogram(edges []float64) []int64 {
 	}
 	return histogram(c.Type, c.order(), edges[1:len(edges)-1])
 }
+
+// histogram counts the values up to each edge, and those above the last.
+func histogram(typ Type, values []entry, edges []float64) []int64 {
+	counts := make([]int64, len(edges)+1)
+	i := 0
+	for _, e := range values {
+		for i < len(edges) && e.number(typ) > edges[i] {
+			i++
+		}
+		counts[i] += e.n
+	}
+	return counts
+}

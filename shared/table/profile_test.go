@@ -310,7 +310,7 @@ func TestExtremes(t *testing.T) {
 			if _, err := json.Marshal(p); err != nil {
 				t.Errorf("%d rows: %v", n, err)
 			}
-			if psi, err := table.PSI(p.Column("x"), p.Column("x"), 10); err != nil || psi != 0 {
+			if psi, _, err := table.PSI(p.Column("x"), p.Column("x"), 10); err != nil || psi != 0 {
 				t.Errorf("psi = %v, %v", psi, err)
 			}
 		}
