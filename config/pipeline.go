@@ -85,6 +85,8 @@ type Model struct {
 	Features []string `json:"features,omitempty" example:"[carrier, origin, hour]"`
 	// What a missing value of a string feature is for the model: a text, or nan. The trainer's files, the evaluation and requests all have it. Files keep nan as null, which pandas reads as NaN; the model gets the text nan. Default: the empty string.
 	Missing map[string]string `json:"missing,omitempty" example:"{tailnum: unknown}"`
+	// What makes probabilities of the scores (logits) that the model answers: sigmoid for one value a row, of the second of two classes, or softmax for one value a class. Without it the model answers probabilities. Only for classifications.
+	Activation string `json:"activation,omitempty" enum:"sigmoid,softmax" example:"softmax"`
 	// Why a row's answer may depend on the other rows of its request, such as a rank among them. When it is set, a model that does so is not refused, and requests are not batched together.
 	BatchDependent string `json:"batch_dependent,omitempty" example:"the score is a rank within the request"`
 }

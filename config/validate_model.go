@@ -33,6 +33,12 @@ func (c *checker) checkModel() {
 	}
 	c.checkClasses(path+".classes", m)
 	c.checkMissing(path+".missing", m)
+	switch {
+	case m.Activation != "" && m.Task == TaskRegression:
+		c.says(path+".activation", "makes probabilities, and a regression has none")
+	case m.Activation == "sigmoid" && m.Task == TaskMulticlass:
+		c.d.problem(path+".activation", "use softmax", nil, "sigmoid is for one value a row, of two classes")
+	}
 }
 
 // checkMissing checks that what stands for a missing value belongs to string

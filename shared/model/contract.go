@@ -22,7 +22,7 @@ import (
 // are the classes, in order; so they are when the model says nothing. Classes
 // is nil if nothing says them, and for a regression.
 func Contract(ctx context.Context, store *artifact.Store, p *config.Pipeline, profile events.Ref, own []string) (onnx.Contract, error) {
-	c := onnx.Contract{Task: p.Spec.Model.Task, Features: features(p), BatchDependent: p.Spec.Model.BatchDependent != ""}
+	c := onnx.Contract{Task: p.Spec.Model.Task, Features: features(p), BatchDependent: p.Spec.Model.BatchDependent != "", Activation: p.Spec.Model.Activation}
 	if c.Task == config.TaskRegression {
 		return c, nil
 	}

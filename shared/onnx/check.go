@@ -214,6 +214,7 @@ func (p *plan) planOutputs(all, measured []Tensor) []error {
 		return []error{err}
 	}
 	p.score = newPort(score)
+	p.head = head{activation: p.contract.Activation, single: p.contract.Task != Regression && p.score.width == 1}
 	if p.contract.Task != Regression {
 		if label, ok := findLabel(measured); ok {
 			p.label = newPort(label)
@@ -226,30 +227,32 @@ func (p *plan) planOutputs(all, measured []Tensor) []error {
 	return nil
 }
 
+// findScore finds the output with the scores: by its name, or else the only one of its shape. One value a row is the
+// probability of the second of two classes, if no output has a column for each.
 func (p *plan) findScore(outputs []Tensor) (Tensor, error) {
 	classes := p.contract.Classes
-	var found []Tensor
+	var columns, single []Tensor
 	for _, t := range outputs {
 		if !isFloat(t) {
 			continue
 		}
 		width, flat := rowWidth(t)
-		if p.contract.Task == Regression {
-			if width == 1 {
-				found = append(found, t)
-			}
-			continue
+		named := p.contract.Task != Regression && t.Name == "probabilities"
+		switch {
+		case p.takesSingle() && width == 1:
+			single = append(single, t)
+		case p.takesColumns() && !flat && width == len(classes):
+			columns = append(columns, t)
+		case named:
+			return t, fmt.Errorf("output probabilities has shape %s, the pipeline has %d classes (%s): it needs %s", shapeText(t.Shape), len(classes), list(classes), p.wanted())
 		}
-		if t.Name == "probabilities" {
-			if flat || width != len(classes) {
-				return t, fmt.Errorf("output probabilities has shape %s, the pipeline has %d classes (%s): it needs [N, %d], a column for each class in this order",
-					shapeText(t.Shape), len(classes), list(classes), len(classes))
-			}
+		if named {
 			return t, nil
 		}
-		if !flat && width == len(classes) {
-			found = append(found, t)
-		}
+	}
+	found := columns
+	if len(found) == 0 {
+		found = single
 	}
 	if len(found) == 1 {
 		return found[0], nil
@@ -260,12 +263,36 @@ func (p *plan) findScore(outputs []Tensor) (Tensor, error) {
 	}
 	want := "the prediction: FP32 or FP64 of shape [N] or [N, 1]"
 	if p.contract.Task != Regression {
-		want = fmt.Sprintf("the probabilities: FP32 or FP64 of shape [N, %d], a column for each class (%s) in this order", len(classes), list(classes))
+		want = "the probabilities: FP32 or FP64 of shape " + p.wanted()
 	}
 	if len(found) == 0 {
 		return Tensor{}, fmt.Errorf("no output can be %s; the model's outputs are %s", want, list(have))
 	}
 	return Tensor{}, fmt.Errorf("%d outputs could be %s; name one of them probabilities or leave only one; the model's outputs are %s", len(found), want, list(have))
+}
+
+// takesSingle reports whether an output of one value a row can be the score: a prediction, or a probability of two.
+func (p *plan) takesSingle() bool {
+	return p.contract.Task == Regression || len(p.contract.Classes) == 2 && p.contract.Activation != Softmax
+}
+
+// takesColumns reports whether an output with a column for each class can be the score.
+func (p *plan) takesColumns() bool {
+	return p.contract.Task != Regression && p.contract.Activation != Sigmoid
+}
+
+// wanted says which shapes the probabilities may have.
+func (p *plan) wanted() string {
+	classes := p.contract.Classes
+	columns := fmt.Sprintf("[N, %d], a column for each class (%s) in this order", len(classes), list(classes))
+	if !p.takesSingle() {
+		return columns
+	}
+	single := fmt.Sprintf("[N] or [N, 1], the probability of %s", classes[1])
+	if !p.takesColumns() {
+		return single
+	}
+	return columns + ", or " + single
 }
 
 // findLabel finds the output that names the predicted class: by name, or else the only one it can be.

@@ -71,8 +71,8 @@ func TestCheckSaysEachMismatch(t *testing.T) {
 		"a classifier for a regression": {"external", floats(Regression, "a b c d"), []string{
 			"no output can be the prediction: FP32 or FP64 of shape [N] or [N, 1]; the model's outputs are p FP32 [N, 3]",
 		}},
-		"a regression for a classifier": {"matrix64", floats(BinaryClassification, "a b c d e f g h i j", "no", "yes"), []string{
-			"no output can be the probabilities: FP32 or FP64 of shape [N, 2], a column for each class (no, yes) in this order; the model's outputs are variable FP64 [N, 1]",
+		"a regression for a classifier": {"matrix64", floats(MulticlassClassification, "a b c d e f g h i j", "no", "yes", "maybe"), []string{
+			"no output can be the probabilities: FP32 or FP64 of shape [N, 3], a column for each class (no, yes, maybe) in this order; the model's outputs are variable FP64 [N, 1]",
 		}},
 		"two outputs that could be it": {"two-candidates", three, []string{
 			"2 outputs could be the probabilities",

@@ -178,7 +178,7 @@ func (m *Model) RunTogether(jobs []Job) error {
 	pieces := make([]piece, len(jobs))
 	for i, j := range jobs {
 		pieces[i] = piece{batch: j.Batch, out: j.Scores, n: j.Batch.Rows}
-		j.Scores.reset(j.Batch.Rows, m.plan.score.width)
+		j.Scores.reset(j.Batch.Rows, m.plan.width())
 		n += j.Batch.Rows
 	}
 	switch {

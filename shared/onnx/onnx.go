@@ -73,7 +73,16 @@ type Contract struct {
 	Classes  []string  // in the order of the columns of `probabilities`; empty for a regression
 	// BatchDependent allows a row's answer to depend on the rows beside it.
 	BatchDependent bool
+	// Activation makes probabilities of what a classification model answers: Sigmoid or Softmax, "" if it answers
+	// probabilities.
+	Activation string
 }
+
+// The activations of Contract.
+const (
+	Sigmoid = "sigmoid"
+	Softmax = "softmax"
+)
 
 // Tensor describes an input or an output, in the words of the Open Inference Protocol.
 type Tensor struct {

@@ -15,6 +15,7 @@ type plan struct {
 	matrix   bool
 	inputs   []port // one for each feature, in their order; or the one matrix
 	score    port
+	head     head
 	named    []Tensor // the model's inputs with the names of the features that they take
 	outputs  []Tensor // all the model has, with the shapes that it gives
 	label    port     // name "" if the model has no label output
@@ -41,10 +42,13 @@ func (p port) shape(rows int) ort.Shape {
 
 func (p *plan) readsLabels() bool { return p.labels && p.label.name != "" }
 
+// width is how many scores a row has.
+func (p *plan) width() int { return p.head.width(p.score.width) }
+
 // run scores a job's batch. The caller makes sure that session lives.
 func (p *plan) run(session *ort.DynamicAdvancedSession, j *Job) error {
 	b := j.Batch
-	j.Scores.reset(b.Rows, p.score.width)
+	j.Scores.reset(b.Rows, p.width())
 	for from := 0; from < b.Rows; from += maxRows {
 		if from > 0 {
 			if err := j.Over(); err != nil {
@@ -103,7 +107,7 @@ func (p *plan) runPieces(session *ort.DynamicAdvancedSession, jobs []Job, pieces
 	at = 0
 	for i := range pieces {
 		out, end := pieces[i].out, at+pieces[i].n
-		out.Values = s.score.appendTo(out.Values, at, end)
+		out.Values = p.head.appendScores(out.Values, s.score, at, end)
 		if labels != nil {
 			out.Labels = append(out.Labels, labels[at:end]...)
 		}

@@ -115,13 +115,24 @@ func checkScores(c Contract, output, kind string, s *Scores) (undefined, wrong e
 			continue
 		}
 		if slices.ContainsFunc(row, func(v float64) bool { return v < -1e-6 || v > 1+1e-6 }) {
-			return undefined, fmt.Errorf("output %s is %v for a %s row: probabilities are from 0 to 1", output, row, kind)
+			return undefined, fmt.Errorf("output %s is %v for a %s row: probabilities are from 0 to 1%s", output, row, kind, activationHint(c))
 		}
 		if math.Abs(sum-1) > 1e-3 {
 			return undefined, fmt.Errorf("output %s is %v for a %s row: the probabilities of all classes make 1 together, not %.4g", output, row, kind, sum)
 		}
 	}
 	return undefined, nil
+}
+
+// activationHint says what to do about scores that are no probabilities.
+func activationHint(c Contract) string {
+	switch {
+	case c.Activation != "":
+		return ""
+	case len(c.Classes) == 2:
+		return "; if these are logits, the pipeline says so: model.activation is sigmoid for one value a row, softmax for one a class"
+	}
+	return "; if these are logits, the pipeline says so: model.activation is softmax"
 }
 
 // checkAlone compares the first row's answer among others with its answer alone.
