@@ -146,7 +146,7 @@ func (p *plan) planInputs(inputs []Tensor) []error {
 				in.Name, in.Datatype, f.Type, strings.Join(fits[f.Type], " or ")))
 			continue
 		}
-		errs = append(errs, checkRows(in, "[N, 1]")...)
+		errs = append(errs, p.fixRows(in)...)
 		if rank := len(in.Shape); rank > 2 || rank == 2 && in.Shape[1] != 1 && in.Shape[1] != -1 || in.Shape != nil && rank == 0 {
 			errs = append(errs, fmt.Errorf("input %s has shape %s, a feature's input needs [N, 1]", in.Name, shapeText(in.Shape)))
 		}
@@ -169,7 +169,7 @@ func (p *plan) planMatrix(in Tensor) []error {
 	features := p.contract.Features
 	p.matrix = true
 	p.inputs = []port{{name: in.Name, datatype: in.Datatype, rank: 2, width: len(features)}}
-	errs := checkRows(in, fmt.Sprintf("[N, %d]", len(features)))
+	errs := p.fixRows(in)
 	switch {
 	case in.Shape == nil:
 	case len(in.Shape) != 2:
@@ -187,12 +187,19 @@ func (p *plan) planMatrix(in Tensor) []error {
 	return errs
 }
 
-// checkRows refuses a tensor for a fixed number of rows.
-func checkRows(t Tensor, want string) []error {
-	if len(t.Shape) > 0 && t.Shape[0] != -1 {
-		return []error{fmt.Errorf("input %s has shape %s, so it takes %d rows at a time and no other number: export the model with a variable first dimension, %s",
-			t.Name, shapeText(t.Shape), t.Shape[0], want)}
+// fixRows notes the number of rows that an input is made for, if it is for no other.
+func (p *plan) fixRows(t Tensor) []error {
+	if len(t.Shape) == 0 || t.Shape[0] == -1 {
+		return nil
 	}
+	rows := t.Shape[0]
+	switch {
+	case rows < 1 || rows > maxRows:
+		return []error{fmt.Errorf("input %s has shape %s: it takes %d rows at a time, and from 1 to %d can be", t.Name, shapeText(t.Shape), rows, maxRows)}
+	case p.fixed != 0 && p.fixed != int(rows):
+		return []error{fmt.Errorf("input %s has shape %s, and another input takes %d rows at a time", t.Name, shapeText(t.Shape), p.fixed)}
+	}
+	p.fixed = int(rows)
 	return nil
 }
 
@@ -365,6 +372,7 @@ func (m *Model) measureOutputs(ctx context.Context, p *plan, b *Batch) ([]Tensor
 		return nil, ErrClosed
 	}
 	outputs := slices.Clone(m.runnable)
+	b = p.whole(b)
 	return outputs, m.trial(ctx, p, b, func(i int, v value) error {
 		outputs[i].Shape = v.GetShape()
 		if len(outputs[i].Shape) > 0 && outputs[i].Shape[0] == int64(b.Rows) {

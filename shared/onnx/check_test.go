@@ -56,9 +56,6 @@ func TestCheckSaysEachMismatch(t *testing.T) {
 			"input image has shape [N, 3], a feature's input needs [N, 1]",
 			"no output can be the prediction: FP32 or FP64 of shape [N] or [N, 1]; the model's outputs are y FP32 unknown",
 		}},
-		"rows are fixed": {"fixed-rows", three, []string{
-			"input x has shape [1, 4], so it takes 1 rows at a time and no other number: export the model with a variable first dimension, [N, 4]",
-		}},
 		"width of the matrix": {"matrix", floats(Regression, "a b"), []string{
 			"input features takes 10 columns, the pipeline has 2 features (a, b)",
 		}},

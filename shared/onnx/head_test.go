@@ -58,6 +58,11 @@ func TestHeads(t *testing.T) {
 					}
 				}
 			}
+			// In jobs of two rows and of the others, together.
+			parts := []Job{{Context: t.Context(), Batch: b.first(2), Scores: &Scores{}}, {Context: t.Context(), Batch: b, Scores: &Scores{}}}
+			if err := m.RunTogether(parts); err != nil || parts[0].Scores.Rows != 2 || math.Abs(parts[0].Scores.Row(1)[0]-out.Row(1)[0]) > 1e-6 || math.Abs(parts[1].Scores.Row(6)[1]-out.Row(6)[1]) > 1e-6 {
+				t.Errorf("together: %v", err)
+			}
 			// Row by row and together is the same.
 			var one Scores
 			if err := m.Score(t.Context(), b.first(1), &one); err != nil || len(one.Values) != len(rows[0]) || math.Abs(one.Values[0]-out.Values[0]) > 1e-6 {

@@ -187,8 +187,21 @@ func (m *Model) RunTogether(jobs []Job) error {
 	case n > MaxTogether:
 		return fmt.Errorf("score %d rows together: at most %d can be", n, MaxTogether)
 	}
+	if m.plan.fixed > 0 {
+		return m.runInTurn(jobs)
+	}
 	if err := m.plan.runPieces(m.session, jobs, pieces, n); err != nil {
 		return fmt.Errorf("score %d rows of %d batches: %w", n, len(jobs), err)
+	}
+	return nil
+}
+
+// runInTurn runs the jobs one after another, for a model whose runs have a fixed number of rows.
+func (m *Model) runInTurn(jobs []Job) error {
+	for i := range jobs {
+		if err := m.plan.run(m.session, &jobs[i]); err != nil {
+			return fmt.Errorf("score %d rows: %w", jobs[i].Batch.Rows, err)
+		}
 	}
 	return nil
 }

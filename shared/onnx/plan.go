@@ -14,6 +14,7 @@ type plan struct {
 	contract Contract
 	matrix   bool
 	inputs   []port // one for each feature, in their order; or the one matrix
+	fixed    int    // how many rows a run has, 0 for any number: see whole
 	score    port
 	head     head
 	named    []Tensor // the model's inputs with the names of the features that they take
@@ -49,7 +50,11 @@ func (p *plan) width() int { return p.head.width(p.score.width) }
 func (p *plan) run(session *ort.DynamicAdvancedSession, j *Job) error {
 	b := j.Batch
 	j.Scores.reset(b.Rows, p.width())
-	for from := 0; from < b.Rows; from += maxRows {
+	step := maxRows
+	if p.fixed > 0 {
+		step = p.fixed
+	}
+	for from := 0; from < b.Rows; from += step {
 		if from > 0 {
 			if err := j.Over(); err != nil {
 				return err
@@ -57,7 +62,7 @@ func (p *plan) run(session *ort.DynamicAdvancedSession, j *Job) error {
 		} else if j.Context.Err() != nil { // the clock costs more
 			return context.Cause(j.Context)
 		}
-		one := [1]piece{{b, j.Scores, from, min(maxRows, b.Rows-from)}}
+		one := [1]piece{{b, j.Scores, from, min(step, b.Rows-from)}}
 		if err := p.runPieces(session, []Job{*j}, one[:], one[0].n); err != nil {
 			return err
 		}
@@ -75,9 +80,10 @@ type piece struct {
 
 // runPieces scores n rows in one run: the pieces one after the other. The run is ended when all jobs are over.
 func (p *plan) runPieces(session *ort.DynamicAdvancedSession, jobs []Job, pieces []piece, n int) (err error) {
-	s := p.idle.take(n)
+	rows := max(n, p.fixed)
+	s := p.idle.take(rows)
 	if s == nil {
-		if s, err = newSlot(session, p, n); err != nil {
+		if s, err = newSlot(session, p, rows); err != nil {
 			return err
 		}
 	}
@@ -92,6 +98,11 @@ func (p *plan) runPieces(session *ort.DynamicAdvancedSession, jobs []Job, pieces
 			return err
 		}
 		at += pieces[i].n
+	}
+	for ; at < rows; at++ { // what is left over has the first row again, and nobody looks at its answers
+		if err := p.fill(s, &piece{batch: pieces[0].batch, from: pieces[0].from, n: 1}, at); err != nil {
+			return err
+		}
 	}
 	p.idle.begin(s, jobs)
 	if err := s.bound.run(); err != nil {
@@ -114,6 +125,31 @@ func (p *plan) runPieces(session *ort.DynamicAdvancedSession, jobs []Job, pieces
 		at = end
 	}
 	return nil
+}
+
+// whole returns the rows of b, and for a model whose runs have a fixed number of rows so many of them, the first again
+// where they do not suffice. Exporters fix it when they are given an example without a dynamic axis, as PyTorch's is by
+// default: such a model is run that many rows at a time.
+func (p *plan) whole(b *Batch) *Batch {
+	if p.fixed == 0 || b == nil || b.Rows == 0 || b.Rows == p.fixed {
+		return b
+	}
+	out := &Batch{Rows: p.fixed}
+	for _, c := range b.Columns {
+		out.Columns = append(out.Columns, Column{
+			Name: c.Name, Strings: cycled(c.Strings, p.fixed), Ints: cycled(c.Ints, p.fixed), Floats: cycled(c.Floats, p.fixed),
+			Bools: cycled(c.Bools, p.fixed), Nulls: cycled(c.Nulls, p.fixed),
+		})
+	}
+	return out
+}
+
+// cycled returns n values, from the first on and again, nil for none.
+func cycled[T any](values []T, n int) []T {
+	if len(values) == 0 {
+		return nil
+	}
+	return slices.Repeat(values, n/len(values)+1)[:n]
 }
 
 // fill writes a piece's values to the rows of the slot that begin with row at.

@@ -63,9 +63,10 @@ func (c Contract) guesses() bool {
 
 // tryRows answers the rows together, and the first of them alone.
 func (m *Model) tryRows(ctx context.Context, rows *Batch) (all, one *Scores, err error) {
-	err = m.trial(ctx, m.plan, rows, func(i int, v value) error {
-		if name := m.runnable[i].Name; name == m.plan.score.name && !m.plan.score.shape(rows.Rows).Equals(v.GetShape()) {
-			return fmt.Errorf("output %s has shape %v for %d rows, expected %v", name, v.GetShape(), rows.Rows, m.plan.score.shape(rows.Rows))
+	whole := m.plan.whole(rows)
+	err = m.trial(ctx, m.plan, whole, func(i int, v value) error {
+		if name := m.runnable[i].Name; name == m.plan.score.name && !m.plan.score.shape(whole.Rows).Equals(v.GetShape()) {
+			return fmt.Errorf("output %s has shape %v for %d rows, expected %v", name, v.GetShape(), whole.Rows, m.plan.score.shape(whole.Rows))
 		}
 		return nil
 	})

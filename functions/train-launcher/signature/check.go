@@ -106,12 +106,15 @@ func checkFeature(in onnxfile.Tensor, f config.Column) []error {
 	return append(errs, checkRows(in)...)
 }
 
-// checkRows refuses an input of a fixed number of rows.
+// maxFixedRows is how many rows an input may be fixed to.
+const maxFixedRows = 4096
+
+// checkRows refuses an input of a fixed number of rows that nobody would mean. Others are run so many rows at a time.
 func checkRows(in onnxfile.Tensor) []error {
-	if len(in.Shape) == 0 || in.Shape[0] == -1 {
+	if len(in.Shape) == 0 || in.Shape[0] == -1 || in.Shape[0] >= 1 && in.Shape[0] <= maxFixedRows {
 		return nil
 	}
-	return []error{fmt.Errorf("input %s takes %d rows and no other number: export the model with a variable first dimension", in.Name, in.Shape[0])}
+	return []error{fmt.Errorf("input %s takes %d rows and no other number: from 1 to %d can be; export the model with a variable first dimension", in.Name, in.Shape[0], maxFixedRows)}
 }
 
 func wanted(columnType string) string {
