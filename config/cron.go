@@ -81,7 +81,7 @@ func sundays(text string) string {
 }
 
 // sundayRange lists the days of a range that ends with 7. It returns the range as
-// it is if it is none.
+// it is if it cannot be read.
 func sundayRange(from, step string) string {
 	names := map[string]int{"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 	first, ok := names[strings.ToLower(from)]
@@ -106,7 +106,7 @@ func sundayRange(from, step string) string {
 func (c *Cron) Zone() *time.Location { return c.zone }
 
 // Next returns the first due time after a time, in the schedule's zone, and the
-// zero time if there is none in the next five years.
+// zero time if nothing is due in the next five years.
 func (c *Cron) Next(after time.Time) time.Time {
 	if c.hourly {
 		return c.nextElapsed(after.In(c.zone))
@@ -139,7 +139,7 @@ func (c *Cron) nextElapsed(after time.Time) time.Time {
 		if end.IsZero() || due.Before(end) {
 			return due
 		}
-		// In the next period, of which the first minute is due as well.
+		// In the next period; its first minute can be due as well.
 		_, offset = end.Zone()
 		first := wallOf(end).Add(-time.Second)
 		if wall := c.fields.Next(first); !wall.IsZero() {

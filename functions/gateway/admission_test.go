@@ -197,7 +197,7 @@ func TestTicks(t *testing.T) {
 }
 
 // The minutely tick leads to one tick for each due time of the schedules of
-// pipelines, whoever sends it and however often.
+// pipelines, no matter who sends it and how often.
 func TestTicksForSchedules(t *testing.T) {
 	t.Parallel()
 	r := newEnv(t, settings(), flights+"  schedules: [{name: nightly, cron: '0 2 * * *', zone: Europe/Berlin, do: retrain, catch_up: all}]\n", copycat)

@@ -43,7 +43,7 @@ func (f *F) getStatus(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// failing returns the events that are tried again now. There are none in the past.
+// failing returns the events that are tried again now. A past time has an empty list.
 func (f *F) failing(r *http.Request) ([]api.Failing, error) {
 	out := []api.Failing{}
 	if at, err := pointOf(r); err != nil || at != (state.At{}) {

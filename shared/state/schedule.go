@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"time"
 
 	"millrace.dev/config"
@@ -95,10 +96,7 @@ func (p *Pipeline) ticked(d events.ScheduleTicked) bool {
 	if !ok || err != nil || !due.After(s.Last) {
 		return false
 	}
-	schedules := make(map[string]Schedule, len(p.Schedules))
-	for name, known := range p.Schedules {
-		schedules[name] = known
-	}
+	schedules := maps.Clone(p.Schedules)
 	schedules[d.Schedule] = Schedule{Since: s.Since, Last: due}
 	p.Schedules = schedules
 	return true

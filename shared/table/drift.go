@@ -206,5 +206,9 @@ func KS(ref, cur *ColumnProfile) (d, p float64, err error) {
 	if ref.sketch != nil || cur.sketch != nil {
 		tested = max(0, d-sketchError)
 	}
-	return d, kolmogorov(int(max(1, math.RoundToEven(big*small/(big+small)))), tested), nil
+	effective := int(math.RoundToEven(big * small / (big + small)))
+	if effective == 0 {
+		return d, 1, nil // one value on either side says nothing
+	}
+	return d, kolmogorov(effective, tested), nil
 }

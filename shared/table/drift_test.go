@@ -181,6 +181,17 @@ func TestDriftOfSketches(t *testing.T) {
 	}
 }
 
+// Two values cannot differ by more than chance.
+func TestKSOfOneValueEach(t *testing.T) {
+	t.Parallel()
+	column := func(x float64) *table.ColumnProfile {
+		return profile(t, write(t, "a.parquet", rows{table.Schema{{Name: "x", Type: table.Float}}, [][]any{{x}}})).Column("x")
+	}
+	if d, p, err := table.KS(column(1), column(2)); err != nil || d != 1 || p != 1 {
+		t.Errorf("ks = %v, p = %v, %v", d, p, err)
+	}
+}
+
 func TestDriftRefuses(t *testing.T) {
 	t.Parallel()
 	p := profile(t, write(t, "a.parquet", mixed(1, 100)))
