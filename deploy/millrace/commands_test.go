@@ -23,7 +23,7 @@ func TestCommandsPage(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString("# millrace: every command and flag\n\n<!-- Written by go generate from the commands themselves. -->\n\n" +
 		"[README.md](README.md) tells how they are used, [../settings.md](../settings.md) has the environment variables.\n" +
-		"Every command takes `-h`, `--help`; all but `up`, `demo`, `deploy`, `validate-config` and `check` ask a running system.\n")
+		"Every command takes `-h`, `--help`; all but `up`, `demo`, `deploy`, `init`, `validate-config` and `check` ask a running system.\n")
 	describe(&b, newRoot(command.Options{}))
 	if *update {
 		if err := os.WriteFile("commands.md", b.Bytes(), 0o600); err != nil {

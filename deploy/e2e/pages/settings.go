@@ -51,6 +51,7 @@ var alone = []struct{ name, reader, meaning string }{
 	{"LD_LIBRARY_PATH", "evaluate", "Passed on to the process in which a new model is tried; nothing else of the environment is."},
 	{"DYLD_LIBRARY_PATH", "evaluate", "The same on macOS."},
 	{"PATH", "train-launcher", "Passed on to the trainer, behind .venv/bin of the pipeline's folder."},
+	{"PYTHON", "millrace init", "The Python of the virtual environment where uv is not there. Without it that is python3."},
 	{"KUBERNETES_SERVICE_HOST", "every program", "Set by Kubernetes. Logs are then JSON, and train-launcher runs trainings as Jobs."},
 	{"K_SERVICE", "every program", "Set by Knative. Logs are then JSON."},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "every function", "Where traces are sent, by OTLP over HTTP. Without it no spans are made. OpenTelemetry's other OTEL_* variables are read too."},

@@ -98,7 +98,7 @@ Start a system with "millrace up"; most other commands are clients of a running 
 	add(groupSee, true, a.newStatus(), a.newEvents(), a.newDatasets(), a.newProfile(), a.newRuns(), a.newLogs(), a.newModels(), a.newRoutes(), a.newSchedules(),
 		a.newDrift(), a.newLabels(), a.newSetAside(), a.newWhy(), a.newDeadLetters(), a.newReplay(), a.newExport(), a.newDoctor())
 	add(groupDo, true, a.newUpload(), a.newRemove(), a.newPredict(), a.newRetrain(), a.newReingest(), a.newRegister(), a.newEvaluate(), a.newPromote(), a.newRollback(), a.newImport())
-	add(groupAlone, false, a.newValidateConfig(), a.newCheck(), a.newToken(), a.newVersion())
+	add(groupAlone, false, a.newInit(), a.newValidateConfig(), a.newCheck(), a.newToken(), a.newVersion())
 	root.SetHelpCommandGroupID(groupAlone)
 	return root
 }

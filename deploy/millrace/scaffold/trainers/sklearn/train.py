@@ -1,0 +1,73 @@
+"""Train a random forest of scikit-learn and leave it as model.onnx.
+
+Millrace runs this after an upload. Columns, label and classes come from pipeline.yaml beside it, and the parameters from
+its train.params: nothing here has to be changed when they do.
+"""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pandas as pd
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+spec = json.loads(pathlib.Path(os.environ["MILLRACE_PIPELINE"]).read_text(encoding="utf-8"))["spec"]
+params = json.loads(pathlib.Path(os.environ["MILLRACE_PARAMS"]).read_text(encoding="utf-8"))
+output = pathlib.Path(os.environ["MILLRACE_OUTPUT"])
+features, label, classes = spec["model"]["features"], spec["model"]["label"], spec["model"].get("classes")
+texts = [name for name in features if spec["data"]["columns"][name]["type"] == "string"]
+numbers = [name for name in features if name not in texts]
+
+# The rows to train on. Their index is the row's number over all files, which predictions.parquet refers to.
+files = sorted(pathlib.Path(os.environ["MILLRACE_TRAIN_DATA"]).glob("*.parquet"))
+rows = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+rows = rows[rows[label].notna()]
+# Numbers have 32 bits when the model is served, so it is trained on such: a missing one is NaN, a missing text is "".
+x = rows[features].astype({name: "float32" for name in numbers} | {name: object for name in texts})
+if classes:
+    # A class is its place in the pipeline's list, so that the probabilities come in that order.
+    y = rows[label].map({name: place for place, name in enumerate(classes)}).astype("int64")
+    if lacking := [name for place, name in enumerate(classes) if place not in set(y)]:
+        raise SystemExit(f"no row to train on has {label} = {lacking}: bring rows with it, or take it out of model.classes")
+else:
+    y = rows[label].astype("float64")
+
+steps = []
+if numbers:  # a missing number is replaced inside the model, so that it is when the model is served too
+    steps.append(("numbers", SimpleImputer(strategy="median", keep_empty_features=True), numbers))
+if texts:  # a text that was never seen is none of those that were
+    steps.append(("texts", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), texts))
+forest = (RandomForestClassifier if classes else RandomForestRegressor)(
+    n_estimators=params["trees"],
+    max_leaf_nodes=params["leaves"],
+    min_samples_leaf=params["min_leaf"],
+    random_state=params["seed"],
+    n_jobs=-1,
+)
+model = Pipeline([("columns", ColumnTransformer(steps)), ("forest", forest)]).fit(x, y)
+
+# The model as ONNX, with one input for each feature; its probabilities are a plain matrix (no ZipMap).
+inputs = [(name, (StringTensorType if name in texts else FloatTensorType)([None, 1])) for name in features]
+options = {id(model): {"zipmap": False}} if classes else None
+graph = to_onnx(model, initial_types=inputs, options=options, target_opset={"": 18, "ai.onnx.ml": 3})
+for tensor, name in zip(graph.graph.input, features):  # skl2onnx writes "Fare per mile" as Fare_per_mile
+    for node in graph.graph.node:
+        node.input[:] = [name if used == tensor.name else used for used in node.input]
+    tensor.name = name
+(output / "model.onnx").write_bytes(graph.SerializeToString())
+
+# What the trained model itself answers to some of the rows: the exported one is held against it before it is approved.
+some = x.iloc[:: max(1, len(x) // 10_000)]
+if classes:
+    answers = pd.DataFrame(model.predict_proba(some), columns=[f"probability_{name}" for name in classes])
+else:
+    answers = pd.DataFrame({"prediction": model.predict(some)})
+answers.assign(row=some.index).to_parquet(output / "predictions.parquet", index=False)
+print(f"trained on {len(rows):,} rows and {len(features)} features")
