@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,7 +112,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets 
 			still.Reset(settle)
 		case <-still.C:
 			if allEnded(targets, true) {
-				return nil
+				return a.answering(ctx, c, targets)
 			}
 		case <-second.C:
 			told.passes()
@@ -118,7 +120,54 @@ func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets 
 			return a.waited(ctx, context.Cause(ctx), targets, timeout, told.newest)
 		}
 	}
+	return a.answering(ctx, c, targets)
+}
+
+// The pause between two looks at whether a promoted version answers, and how long
+// is looked.
+const (
+	lookAgain    = 20 * time.Millisecond
+	answersAfter = 10 * time.Second
+)
+
+// answering waits until the versions that were promoted answer requests: a
+// prediction that is asked for next comes from them. The log has the decision
+// first, and inference loads the version then. On a cluster one of its replicas
+// is asked. It does not wait where predictions cannot be asked for.
+func (a *app) answering(ctx context.Context, c *client.Client, targets []target) error {
+	ctx, cancel := context.WithTimeout(ctx, answersAfter)
+	defer cancel()
+	for _, t := range targets {
+		o, _ := t.chain.Ended()
+		if o == nil || o.Type != (events.ModelPromoted{}).EventType() || t.duplicate {
+			continue
+		}
+		for !a.answers(ctx, c, t.pipeline, o.Version) {
+			select {
+			case <-time.After(lookAgain):
+			case <-ctx.Done():
+				a.err.Line(a.err.Styled(terminal.Warn, fmt.Sprintf("v%d of %s is the champion and does not answer yet: millrace status %s", o.Version, t.pipeline, t.pipeline)))
+				return nil
+			}
+		}
+	}
 	return nil
+}
+
+// answers reports whether the version answers requests for the pipeline's model,
+// or that this cannot be waited for.
+func (a *app) answers(ctx context.Context, c *client.Client, pipeline string, version int) bool {
+	m, err := c.Model(ctx, pipeline, 0)
+	if err == nil {
+		n, bad := strconv.Atoi(m.Properties["version"])
+		return bad != nil || n == version
+	}
+	refused, ok := errors.AsType[*client.Error](err)
+	if !ok || ctx.Err() != nil {
+		return false
+	}
+	starting := refused.Status == http.StatusServiceUnavailable || refused.Status == http.StatusNotFound && strings.HasPrefix(refused.Text, "there is no model")
+	return !starting
 }
 
 // allEnded reports whether every target has an outcome; an unsettled one counts

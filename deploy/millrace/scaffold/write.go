@@ -27,8 +27,14 @@ type page struct {
 	Params, ParamsWhy, Param string
 	Metrics, Metric          string
 	Gate, GateWhy            string
+	Champion                 bool // whether a new model is held against the one that is live
+	HeldOut, Enough          string
 	Trainer, Venv            string
 }
+
+// enoughHeldOut is how many rows have to be held out for a model of the same worth as another to pass a gate on it more
+// often than not, at the default margin and confidence.
+const enoughHeldOut = 2000
 
 // line is a column in the pipeline file.
 type line struct{ Line, Comment, Out string }
@@ -108,6 +114,8 @@ func (s *Design) page(folder string) page {
 		p.Positive = s.Classes[1]
 	}
 	p.Metric, p.Metrics, p.Gate, p.GateWhy = s.gate()
+	heldOut := profile.Rows / 5
+	p.Champion, p.HeldOut, p.Enough = heldOut >= enoughHeldOut, humanize.Int(heldOut), humanize.Int(enoughHeldOut)
 	return p
 }
 
