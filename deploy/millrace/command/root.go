@@ -62,7 +62,7 @@ served and monitored; and it is trained again when the data drifts.
 
 Start a system with "millrace up"; most other commands are clients of a running system.`,
 		Args:          unknownCommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Run:           func(*cobra.Command, []string) { a.greet() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -101,6 +101,21 @@ Start a system with "millrace up"; most other commands are clients of a running 
 	add(groupAlone, false, a.newInit(), a.newValidateConfig(), a.newCheck(), a.newToken(), a.newVersion())
 	root.SetHelpCommandGroupID(groupAlone)
 	return root
+}
+
+// greet says what to begin with.
+func (a *app) greet() {
+	a.out.Line("Millrace runs the whole lifecycle of a machine-learning model as a chain of events.")
+	a.out.Line()
+	for _, step := range [][2]string{
+		{"millrace demo", "a year of New York flights through the whole chain"},
+		{"millrace init churn customers.csv", "from a data file to a folder with a contract and a trainer"},
+		{"millrace up --pipelines churn", "run it here; then millrace upload churn customers.csv --wait"},
+	} {
+		a.out.Line(fmt.Sprintf("  %-36s", step[0]), a.out.Styled(terminal.Faint, step[1]))
+	}
+	a.out.Line()
+	a.out.Line("millrace --help lists every command.")
 }
 
 // GroupRun is the id of the help group for commands that run a system.
