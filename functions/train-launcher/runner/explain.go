@@ -95,6 +95,9 @@ func (e ending) explainExit(tail string) (reason, hint string) {
 // exception is the last line of a Python traceback.
 var exception = regexp.MustCompile(`^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b`)
 
+// traceback is how Python's tracebacks begin.
+const traceback = "Traceback (most recent call last)"
+
 const maxMessage = 300
 
 // lastMessage returns the exception of a Python traceback in the output, which
@@ -102,7 +105,7 @@ const maxMessage = 300
 func lastMessage(tail string) string {
 	lines := strings.Split(strings.TrimSpace(tail), "\n")
 	word := strings.TrimSpace(lines[len(lines)-1])
-	if strings.Contains(tail, "Traceback (most recent call last)") {
+	if strings.Contains(tail, traceback) {
 		for _, line := range slices.Backward(lines) {
 			if exception.MatchString(line) {
 				word = line

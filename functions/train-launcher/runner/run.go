@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -128,6 +129,7 @@ func (r *run) try() (Result, error) {
 		r.past.Started = time.Now()
 	}
 	deadline := r.past.Started.Add(r.job.Timeout)
+	raised, same := "", false // the exception of the attempt before, and whether it came again
 	for r.past.Begun == 0 || last.worthAnother() && r.past.Begun <= r.job.Retries {
 		if r.past.Begun > 0 {
 			pause := min(r.job.Backoff<<min(r.past.Begun-1, 16), maxBackoff)
@@ -142,6 +144,7 @@ func (r *run) try() (Result, error) {
 			r.log.note("attempt %d of %d", r.past.Begun+1, r.job.Retries+1)
 		}
 		var err error
+		begun := time.Now()
 		if last, err = r.attempt(deadline); err != nil {
 			return Result{}, err
 		}
@@ -149,6 +152,12 @@ func (r *run) try() (Result, error) {
 			r.log.note("the trainer was asked to end")
 			return Result{}, errStopped
 		}
+		again := r.raised(last, time.Since(begun))
+		if same = again != "" && again == raised; same {
+			r.log.note("the same exception twice in a row: not tried again")
+			break
+		}
+		raised = again
 	}
 	result := Result{
 		OK: last.ok(), ExitCode: last.exit, LogTail: r.log.tail(),
@@ -156,6 +165,9 @@ func (r *run) try() (Result, error) {
 	}
 	if !result.OK {
 		result.Reason, result.Hint = last.explain(r.job, result.LogTail)
+		if same {
+			result.Reason += ", the same twice"
+		}
 		if result.Attempts > 1 {
 			result.Reason += fmt.Sprintf(" (attempt %d of %d)", result.Attempts, r.job.Retries+1)
 		}
@@ -164,6 +176,19 @@ func (r *run) try() (Result, error) {
 }
 
 const maxBackoff = time.Minute
+
+// soon is how quickly a mistake in the trainer's code ends it.
+const soon = time.Minute
+
+// raised returns the exception of a Python traceback by which an attempt has
+// ended soon, "" if it has ended in another way. One that comes twice in a row is
+// the trainer's mistake, and not chance.
+func (r *run) raised(e ending, took time.Duration) string {
+	if tail := r.log.tail(); e.exit > 0 && e.stopped == noLimit && e.unstarted == nil && took < soon && strings.Contains(tail, traceback) {
+		return lastMessage(tail)
+	}
+	return ""
+}
 
 // prepare creates all that a trainer finds anew, so that no attempt sees what an
 // earlier one left or changed.

@@ -237,6 +237,14 @@ exit 1`
 			name: "fails every time", script: "exit 1", change: func(j *runner.Job) { j.Retries = 2 },
 			reason: "the trainer ended with exit code 1 (attempt 3 of 3)", exit: 1, attempts: 3,
 		},
+		{
+			name: "the same traceback each time", script: "echo 'Traceback (most recent call last)'; echo \"KeyError: 'agee'\"; exit 1", change: func(j *runner.Job) { j.Retries = 5 },
+			reason: "KeyError: 'agee', the same twice (attempt 2 of 6)", exit: 1, attempts: 2,
+		},
+		{
+			name: "another traceback each time", script: "echo 'Traceback (most recent call last)'; echo \"KeyError: $$\"; exit 1", change: func(j *runner.Job) { j.Retries = 2 },
+			reason: "(attempt 3 of 3)", exit: 1, attempts: 3,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
