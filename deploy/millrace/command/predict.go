@@ -18,7 +18,6 @@ import (
 	"millrace.dev/config"
 	"millrace.dev/deploy/millrace/client"
 	"millrace.dev/deploy/millrace/rows"
-	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/functions/ingest/contract"
 	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/table"
@@ -61,11 +60,12 @@ are. Rows have the columns as they are after the pipeline's prepare; columns tha
 are not features are ignored.
 
 Each prediction has its key in the prediction log (request_id, row). Labels that
-are uploaded later refer to it.`,
+are uploaded later refer to it. -o csv and -o jsonl write a line for each row.`,
 		Example: `  echo '{"carrier": "UA", "origin": "JFK", "dest": "LAX", "hour": 8, "distance": 2475}' | millrace predict flights
-  millrace predict flights 2013-05.parquet -o json
+  millrace predict flights 2013-05.parquet -o csv > predictions.csv
   millrace predict flights may.csv --version v1`,
-		Args: cobra.RangeArgs(1, 2),
+		Args:        cobra.RangeArgs(1, 2),
+		Annotations: map[string]string{moreFormats: "csv jsonl"},
 		RunE: func(c *cobra.Command, args []string) error {
 			if version != "" {
 				var err error
@@ -128,8 +128,13 @@ func (a *app) predict(ctx context.Context, pipeline, name string, in io.Reader, 
 	if len(p.rows) == 0 {
 		return fail(Failed, "%s has no rows", name).try("give CSV with a header, JSON objects by column, or Parquet")
 	}
-	if a.json() {
+	switch a.output {
+	case "json":
 		return a.print(p.rows)
+	case "jsonl":
+		return p.writeLines()
+	case "csv":
+		return p.writeCSV()
 	}
 	p.show()
 	return nil
@@ -213,42 +218,4 @@ func (p *predicting) send(ctx context.Context) error {
 	}
 	p.batch = p.batch[:0]
 	return nil
-}
-
-// maxShown bounds the rows of the table; -o json has all.
-const maxShown = 50
-
-// null is shown where the model gave no number.
-const null = "null"
-
-func (p *predicting) show() {
-	columns := []terminal.Column{terminal.Right("ROW"), terminal.Left("PREDICTION")}
-	for _, class := range p.classes {
-		columns = append(columns, terminal.Right("P("+class+")"))
-	}
-	columns = append(columns, terminal.Left("ANSWERED BY"))
-	t := [][]terminal.Cell{}
-	for i, r := range p.rows[:min(maxShown, len(p.rows))] {
-		text := null
-		switch {
-		case r.Value != nil:
-			text = cmp.Or(string(*r.Value), null)
-		case r.Label != nil:
-			text = fmt.Sprint(r.Label)
-		}
-		row := []terminal.Cell{terminal.Text(strconv.Itoa(i + 1)), terminal.Toned(terminal.Strong, text)}
-		for _, class := range p.classes {
-			share := null
-			if p := r.Probabilities[class]; p != nil {
-				share = humanize.Metric(*p)
-			}
-			row = append(row, terminal.Text(share))
-		}
-		t = append(t, append(row, terminal.Text(fmt.Sprintf("v%d, %s", r.Version, r.Route))))
-	}
-	p.out.Table(columns, t)
-	if more := len(p.rows) - maxShown; more > 0 {
-		p.err.Line(p.err.Styled(terminal.Faint, fmt.Sprintf("and %s more; -o json has all", humanize.Int(more))))
-	}
-	p.err.Line(p.err.Styled(terminal.Faint, "logged as "+p.rows[0].Request+", rows from 0"))
 }

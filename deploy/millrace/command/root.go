@@ -44,8 +44,11 @@ type app struct {
 	err    *terminal.Screen
 }
 
-// formats lists the values of -o.
+// formats lists the values of -o. A command may have more, separated by spaces in
+// its annotation moreFormats.
 var formats = []string{"table", "json"}
+
+const moreFormats = "formats"
 
 // New returns the root command with all its subcommands except `up` and `deploy`, which the caller adds.
 func New(o Options) *cobra.Command {
@@ -73,8 +76,9 @@ Start a system with "millrace up"; most other commands are clients of a running 
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%v", err) })
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "what to print: table or json")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		if !slices.Contains(formats, a.output) {
-			return usage(c, "-o %s is not an output format; allowed: %s", a.output, strings.Join(formats, ", "))
+		allowed := append(slices.Clone(formats), strings.Fields(c.Annotations[moreFormats])...)
+		if !slices.Contains(allowed, a.output) {
+			return usage(c, "-o %s is not an output format; allowed: %s", a.output, strings.Join(allowed, ", "))
 		}
 		return nil
 	}
