@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"millrace.dev/deploy/millrace/terminal"
 	"millrace.dev/deploy/millrace/wait"
 	"millrace.dev/events"
+	"millrace.dev/functions/gateway/api"
 	"millrace.dev/shared/humanize"
 	"millrace.dev/shared/summary"
 )
@@ -127,27 +129,31 @@ func (a *app) watch(ctx context.Context, c *client.Client, from uint64, targets 
 // is looked.
 const (
 	lookAgain    = 20 * time.Millisecond
-	answersAfter = 10 * time.Second
+	answersAfter = 2 * time.Minute
 )
 
 // answering waits until the versions that were promoted answer requests: a
 // prediction that is asked for next comes from them. The log has the decision
 // first, and inference loads the version then. On a cluster one of its replicas
-// is asked. It does not wait where predictions cannot be asked for.
+// is asked. It does not wait where predictions cannot be asked for, or when
+// another version has become the champion meanwhile.
 func (a *app) answering(ctx context.Context, c *client.Client, targets []target) error {
-	ctx, cancel := context.WithTimeout(ctx, answersAfter)
+	ctx, cancel := context.WithTimeoutCause(ctx, answersAfter, errTimeout)
 	defer cancel()
 	for _, t := range targets {
 		o, _ := t.chain.Ended()
 		if o == nil || o.Type != (events.ModelPromoted{}).EventType() || t.duplicate {
 			continue
 		}
-		for !a.answers(ctx, c, t.pipeline, o.Version) {
+		for !answers(ctx, c, t.pipeline, o.Version) {
 			select {
 			case <-time.After(lookAgain):
 			case <-ctx.Done():
-				a.err.Line(a.err.Styled(terminal.Warn, fmt.Sprintf("v%d of %s is the champion and does not answer yet: millrace status %s", o.Version, t.pipeline, t.pipeline)))
-				return nil
+				if !errors.Is(context.Cause(ctx), errTimeout) {
+					return context.Cause(ctx)
+				}
+				return fail(TimedOut, "v%d of %s is the champion and does not answer yet; the system continues with it", o.Version, t.pipeline).
+					try("millrace status %s, millrace predict %s", t.pipeline, t.pipeline)
 			}
 		}
 	}
@@ -155,12 +161,12 @@ func (a *app) answering(ctx context.Context, c *client.Client, targets []target)
 }
 
 // answers reports whether the version answers requests for the pipeline's model,
-// or that this cannot be waited for.
-func (a *app) answers(ctx context.Context, c *client.Client, pipeline string, version int) bool {
+// or that it cannot be waited for.
+func answers(ctx context.Context, c *client.Client, pipeline string, version int) bool {
 	m, err := c.Model(ctx, pipeline, 0)
 	if err == nil {
 		n, bad := strconv.Atoi(m.Properties["version"])
-		return bad != nil || n == version
+		return bad != nil || n == version || movedOn(ctx, c, pipeline, version)
 	}
 	refused, ok := errors.AsType[*client.Error](err)
 	if !ok || ctx.Err() != nil {
@@ -168,6 +174,13 @@ func (a *app) answers(ctx context.Context, c *client.Client, pipeline string, ve
 	}
 	starting := refused.Status == http.StatusServiceUnavailable || refused.Status == http.StatusNotFound && strings.HasPrefix(refused.Text, "there is no model")
 	return !starting
+}
+
+// movedOn reports whether another version than this one is the champion now.
+func movedOn(ctx context.Context, c *client.Client, pipeline string, version int) bool {
+	var routes []api.RouteRow
+	err := c.Get(ctx, &routes, url.Values{"pipeline": {pipeline}}, "api/routes")
+	return err == nil && len(routes) == 1 && routes[0].Champion != version
 }
 
 // allEnded reports whether every target has an outcome; an unsettled one counts
