@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -181,14 +182,22 @@ const maxBackoff = time.Minute
 const soon = time.Minute
 
 // raised returns the exception of a Python traceback by which an attempt has
-// ended soon, "" if it has ended in another way. One that comes twice in a row is
-// the trainer's mistake, and not chance.
+// ended soon, "" if it has ended in another way or something outside was away. One
+// that comes twice in a row is the trainer's mistake, and not chance.
 func (r *run) raised(e ending, took time.Duration) string {
-	if tail := r.log.tail(); e.exit > 0 && e.stopped == noLimit && e.unstarted == nil && took < soon && strings.Contains(tail, traceback) {
-		return lastMessage(tail)
+	tail := r.log.tail()
+	if e.exit <= 0 || e.stopped != noLimit || e.unstarted != nil || took >= soon || !strings.Contains(tail, traceback) {
+		return ""
+	}
+	if message := lastMessage(tail); !outage.MatchString(message) {
+		return message
 	}
 	return ""
 }
+
+// outage matches the exceptions of what may be there again at the next attempt: a
+// network, a server, a lock, memory.
+var outage = regexp.MustCompile(`(?i)connection|time(d )?out|unavailable|temporar|network|resolution|urlerror|httperror|http error|ssl|gaierror|too many requests|locked|memory`)
 
 // prepare creates all that a trainer finds anew, so that no attempt sees what an
 // earlier one left or changed.

@@ -242,6 +242,10 @@ exit 1`
 			reason: "KeyError: 'agee', the same twice (attempt 2 of 6)", exit: 1, attempts: 2,
 		},
 		{
+			name: "a server that is away", script: "echo 'Traceback (most recent call last)'; echo 'ConnectionRefusedError: [Errno 111] Connection refused'; exit 1", change: func(j *runner.Job) { j.Retries = 2 },
+			reason: "Connection refused (attempt 3 of 3)", exit: 1, attempts: 3,
+		},
+		{
 			name: "another traceback each time", script: "echo 'Traceback (most recent call last)'; echo \"KeyError: $$\"; exit 1", change: func(j *runner.Job) { j.Retries = 2 },
 			reason: "(attempt 3 of 3)", exit: 1, attempts: 3,
 		},
