@@ -142,18 +142,21 @@ func (l *Log) Bucket(ctx context.Context, b Bucket) (jetstream.KeyValue, error) 
 // Entries returns the values of a bucket, at most so many. It reads the stream of the bucket by a consumer, which needs less
 // of a program's user than to watch the bucket does.
 func (l *Log) Entries(ctx context.Context, b Bucket, most int) (values [][]byte, err error) {
-	s, err := l.js.Stream(ctx, "KV_"+b.Name)
+	ctx, cancel := context.WithTimeout(ctx, entriesWithin)
+	defer cancel()
+	_, err = l.js.Stream(ctx, "KV_"+b.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil // nothing was put
 	}
 	if err != nil {
 		return nil, err
 	}
-	if s.CachedInfo().State.Msgs == 0 {
-		return nil, nil
-	}
 	c, err := l.js.OrderedConsumer(ctx, "KV_"+b.Name, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
 	if err != nil {
+		return nil, err
+	}
+	info, err := c.Info(ctx)
+	if err != nil || info.NumPending == 0 {
 		return nil, err
 	}
 	it, err := c.Messages()
@@ -179,6 +182,9 @@ func (l *Log) Entries(ctx context.Context, b Bucket, most int) (values [][]byte,
 	}
 	return values, nil
 }
+
+// entriesWithin bounds how long a bucket is read: an entry that expires while it is read is not delivered.
+const entriesWithin = 5 * time.Second
 
 // Put sets the bucket's key. It does not read the bucket where programs have users of their own: such a program may have the
 // right to write a key and to read none.
