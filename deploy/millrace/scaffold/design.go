@@ -157,7 +157,7 @@ func number(v any) (float64, bool) {
 }
 
 // fewDates is how many moments a time column has at least that orders rows.
-const fewDates = 10
+const fewDates = 50
 
 // decideColumns decides what each column is for.
 func (s *Design) decideColumns() error {
